@@ -1,0 +1,26 @@
+"""JSON in."""
+
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import BaseParser
+
+
+class JSONParser(BaseParser):
+    """Strict JSON by orjson. Raises ParseError, or RequestDataTooBig before reading too much."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        body = getattr(stream, "body", None)  # Django reads at most DATA_UPLOAD_MAX_MEMORY_SIZE of it
+        if body is None:
+            body = stream.read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
+            if len(body) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+                raise RequestDataTooBig
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise ParseError(f"The body is not valid JSON: {error}") from error

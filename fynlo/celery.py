@@ -1,0 +1,26 @@
+"""The worker: `celery -A fynlo worker`, and its clock: `celery -A fynlo beat`."""
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import beat_init, setup_logging, worker_init
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fynlo.settings")
+
+app = Celery("fynlo")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks(["accounts", "restaurants", "orders", "payments", "fynlo.ops"])
+
+
+@setup_logging.connect
+def keep_django_logging(**kwargs: Any) -> None:
+    """Django's LOGGING stands; without a receiver Celery would set up its own."""
+
+
+@worker_init.connect
+@beat_init.connect
+def refuse_unsafe_role(**kwargs: Any) -> None:
+    from fynlo.tenancy.checks import refuse_unsafe_role
+
+    refuse_unsafe_role()

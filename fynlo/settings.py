@@ -1,0 +1,253 @@
+"""Django settings. What differs between places comes from `fynlo.env`."""
+
+from pathlib import Path
+
+import sentry_sdk
+from psycopg.conninfo import conninfo_to_dict
+from sentry_sdk.integrations.logging import LoggingIntegration
+
+from fynlo.env import read_env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+ENV = read_env()
+
+PRODUCTION = ENV.environment == "production"
+SECRET_KEY = ENV.secret_key
+DEBUG = ENV.debug
+DEMO = ENV.demo
+ALLOWED_HOSTS = list(ENV.allowed_hosts)
+PUBLIC_URL = ENV.public_url.rstrip("/")
+WEBSOCKET_URL = ENV.websocket_url.rstrip("/")
+VERSION = ENV.version
+GIT_SHA = ENV.git_sha
+
+# The platform console is its own process with its own database login (see fynlo/tenancy).
+DB_ROLE = ENV.db_role
+FENCED_DB_ROLES = {"app", "readonly"}
+ROOT_URLCONF = "fynlo.platform_urls" if DB_ROLE == "platform" else "fynlo.urls"
+
+INSTALLED_APPS = [
+    "fynlo.apps.FynloAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_prometheus",
+    "rest_framework",
+    "drf_spectacular",
+    "fynlo.tenancy.apps.TenancyConfig",
+    "fynlo.events",
+    "fynlo.api",
+    "fynlo.ops",
+    "accounts",
+    "restaurants",
+    "orders",
+    "payments",
+]
+
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "fynlo.middleware.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "fynlo.middleware.ContentSecurityPolicyMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+WSGI_APPLICATION = "fynlo.wsgi.application"
+ASGI_APPLICATION = "fynlo.asgi.application"
+
+# Rows
+
+_connection = conninfo_to_dict(ENV.database_url)
+DATABASES = {
+    "default": {
+        "ENGINE": "fynlo.tenancy.backend",
+        "NAME": _connection.pop("dbname", ""),
+        "USER": _connection.pop("user", ""),
+        "PASSWORD": _connection.pop("password", ""),
+        "HOST": _connection.pop("host", ""),
+        "PORT": str(_connection.pop("port", "")),
+        "OPTIONS": {
+            **_connection,
+            "application_name": f"fynlo-{DB_ROLE}",
+            "server_side_binding": True,
+            "prepare_threshold": 2,
+        },
+    }
+}
+if DB_ROLE == "migrator":
+    # Every object belongs to fynlo_owner, which nobody can log in as.
+    DATABASES["default"]["OPTIONS"].update(assume_role="fynlo_owner", server_side_binding=False)
+else:
+    # CONN_MAX_AGE leaks a connection per thread under ASGI; the pool gives each back.
+    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": ENV.db_pool_max, "timeout": 5}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Queue and cache
+
+REDIS_URL = ENV.redis_url
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "fynlo",
+        "KEY_FUNCTION": "fynlo.tenancy.keys.cache_key",
+        "OPTIONS": {
+            "CLIENT_CLASS": "django_redis.client.DefaultClient",
+            "SOCKET_CONNECT_TIMEOUT": 0.5,
+            "SOCKET_TIMEOUT": 0.5,
+            "IGNORE_EXCEPTIONS": True,  # the service works on without its cache
+        },
+    }
+}
+DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
+RATELIMIT_FAIL_OPEN = True
+
+CHANNEL_LAYERS: dict[str, object] = {}  # sockets follow the event log, see fynlo/events
+
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_TIME_LIMIT = 300
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 30, "socket_connect_timeout": 2, "visibility_timeout": 3600}
+CELERY_TIMEZONE = "UTC"
+
+# People
+
+AUTH_USER_MODEL = "accounts.User"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+]
+LOGIN_URL = "admin:login"
+SESSION_COOKIE_NAME = "fynlo_platform_session" if DB_ROLE == "platform" else "fynlo_session"
+CSRF_COOKIE_NAME = "fynlo_platform_csrf" if DB_ROLE == "platform" else "fynlo_csrf"
+SESSION_COOKIE_AGE = 12 * 60 * 60
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
+
+# Edge
+
+TRUSTED_PROXIES = ENV.trusted_proxies
+SECURE_SSL_REDIRECT = PRODUCTION
+SECURE_REDIRECT_EXEMPT = [r"^health"]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENV.trusted_proxies else None
+SECURE_HSTS_SECONDS = 63_072_000 if PRODUCTION else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CSRF_TRUSTED_ORIGINS = [url.rstrip("/") for url in (ENV.public_url, ENV.platform_url) if url]
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bytes; an order of 500 lines is a tenth of it
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
+
+# API
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.TokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["fynlo.api.permissions.DenyAll"],
+    "DEFAULT_RENDERER_CLASSES": ["fynlo.api.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["fynlo.api.parsers.JSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "fynlo.api.pagination.CursorPagination",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "fynlo.api.exceptions.problem_response",
+    "PAGE_SIZE": 50,
+    "UNAUTHENTICATED_USER": None,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Fynlo API",
+    "DESCRIPTION": "Orders, kitchen, payments and menu of a restaurant. Money is in minor units of its currency.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "ENUM_NAME_OVERRIDES": {},
+}
+
+# Pages
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / ".data" / "static" if not PRODUCTION else BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if PRODUCTION
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = not PRODUCTION
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+# Watching
+
+if ENV.metrics_port:
+    PROMETHEUS_METRICS_EXPORT_PORT_RANGE = range(ENV.metrics_port, ENV.metrics_port + 10)
+    PROMETHEUS_METRICS_EXPORT_ADDRESS = "127.0.0.1"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"context": {"()": "fynlo.logs.ContextFilter"}},
+    "formatters": {
+        "text": {"format": "%(levelname)s %(name)s %(message)s"},
+        "json": {"()": "fynlo.logs.JsonFormatter"},
+    },
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": ENV.log_format, "filters": ["context"]}
+    },
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {"django.server": {"handlers": ["console"], "level": "WARNING", "propagate": False}},
+}
+
+if ENV.sentry_dsn:
+    # Only what is logged as an error: the Django integration costs thousands of calls a request.
+    sentry_sdk.init(
+        dsn=ENV.sentry_dsn,
+        release=ENV.git_sha or ENV.version,
+        environment=ENV.environment,
+        default_integrations=False,
+        integrations=[LoggingIntegration()],
+        send_default_pii=False,
+    )

@@ -1,0 +1,1 @@
+"""Separates restaurants: scope, fence, composite keys. Knows nothing of the apps."""

@@ -1,0 +1,59 @@
+"""Carries the restaurant into Postgres, and refuses queries that have none.
+
+Row-level security alone would answer a forgotten scope with "no rows", which reads as "no open
+orders". The execute wrapper raises instead. Cursors that bypass Django's wrappers (COPY, raw
+psycopg) still meet the fence in the database.
+"""
+
+import functools
+import re
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from psycopg.pq import TransactionStatus
+
+from .scope import RestaurantNotSet, current_restaurant_id
+
+SET_RESTAURANT = "SELECT set_config('app.restaurant_id', %s, true)"
+
+
+@functools.cache
+def _tenant_table_pattern() -> re.Pattern[str]:
+    from .models import tenant_models
+
+    names = "|".join(re.escape(model._meta.db_table) for model in tenant_models())
+    return re.compile(rf'\b(?:{names})\b') if names else re.compile(r"(?!)")
+
+
+def _touches_tenant_table(sql: object) -> bool:
+    return bool(_tenant_table_pattern().search(sql if isinstance(sql, str) else str(sql)))
+
+
+def execute_in_scope(
+    execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]
+) -> Any:
+    """Execute wrapper: send the restaurant once per transaction, or raise `RestaurantNotSet`."""
+    connection = context["connection"]
+    raw = connection.connection
+    restaurant_id = current_restaurant_id()
+    idle = raw.info.transaction_status == TransactionStatus.IDLE
+    if idle:
+        connection.applied_restaurant_id = None  # what was set ended with its transaction
+    if restaurant_id is None or (idle and raw.autocommit):
+        if settings.DB_ROLE in settings.FENCED_DB_ROLES and _touches_tenant_table(sql):
+            raise RestaurantNotSet(f"Tenant table outside restaurant_scope: {str(sql)[:120]}")
+        return execute(sql, params, many, context)
+    if connection.applied_restaurant_id != restaurant_id:
+        raw.execute(SET_RESTAURANT, (str(restaurant_id),))
+        connection.applied_restaurant_id = restaurant_id
+    result = execute(sql, params, many, context)
+    if isinstance(sql, str) and sql.startswith("ROLLBACK TO SAVEPOINT"):
+        connection.applied_restaurant_id = None  # Postgres put the older value back
+    return result
+
+
+def install_guard(sender: object, connection: Any, **kwargs: object) -> None:
+    if execute_in_scope not in connection.execute_wrappers:
+        connection.execute_wrappers.append(execute_in_scope)
+    connection.applied_restaurant_id = None

@@ -1,0 +1,180 @@
+"""Bills and what the kitchen makes for them."""
+
+from typing import ClassVar
+
+from django.core.validators import MinValueValidator
+from django.db import models
+
+from accounts.models import Membership
+from fynlo.tenancy.models import TenantForeignKey, TenantModel
+from restaurants.models import KitchenStation, MenuItem, Table
+
+
+class OrderQuerySet(models.QuerySet["Order"]):
+    def open(self) -> "OrderQuerySet":
+        return self.filter(status=Order.Status.OPEN)
+
+
+class Order(TenantModel):
+    """One party's bill, open from the first item until it is paid and closed.
+
+    The till makes the id, so that a repeated request is the same order. `number` is the human one,
+    gap-free per restaurant. `version` rises with every change and is the ETag. Money is in minor
+    units of `currency`, frozen when the order was opened, and includes tax; `tax_lines` is
+    [{"percent": "20", "gross_minor": n, "net_minor": n, "tax_minor": n}, …]. `captured_minor`,
+    `refunded_minor` and `reserved_minor` are what payments reports; only payments changes them.
+    """
+
+    class Kind(models.TextChoices):
+        DINE_IN = "dine_in", "Dine in"
+        TAKEAWAY = "takeaway", "Takeaway"
+
+    class Status(models.TextChoices):
+        OPEN = "open", "Open"
+        CLOSED = "closed", "Closed"
+        VOIDED = "voided", "Voided"
+
+    number = models.BigIntegerField()
+    kind = models.CharField(max_length=10, choices=Kind)
+    status = models.CharField(max_length=10, choices=Status, default=Status.OPEN)
+    version = models.PositiveIntegerField(default=1)
+    table = TenantForeignKey(Table, models.PROTECT, null=True, blank=True, db_index=False, related_name="orders")
+    covers = models.PositiveSmallIntegerField(default=1, validators=[MinValueValidator(1)])
+    customer_name = models.CharField(max_length=80, blank=True)
+    note = models.CharField(max_length=300, blank=True)
+    currency = models.CharField(max_length=3)
+    business_date = models.DateField()
+    total_minor = models.BigIntegerField(default=0)
+    tax_minor = models.BigIntegerField(default=0)
+    tax_lines = models.JSONField(default=list)
+    reserved_minor = models.BigIntegerField(default=0)
+    captured_minor = models.BigIntegerField(default=0)
+    refunded_minor = models.BigIntegerField(default=0)
+    opened_by = TenantForeignKey(Membership, models.PROTECT, db_index=False, related_name="orders_opened")
+    opened_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True, blank=True)
+    voided_by = TenantForeignKey(
+        Membership, models.PROTECT, null=True, blank=True, db_index=False, related_name="orders_voided"
+    )
+    voided_at = models.DateTimeField(null=True, blank=True)
+    void_reason = models.CharField(max_length=200, blank=True)
+
+    objects: ClassVar = OrderQuerySet.as_manager()
+
+    class Meta:
+        db_table = "orders_order"
+        constraints = [
+            models.UniqueConstraint(fields=["restaurant", "number"], name="orders_order_number"),
+            models.CheckConstraint(condition=models.Q(total_minor__gte=0), name="orders_order_total_not_negative"),
+            models.CheckConstraint(
+                condition=models.Q(reserved_minor__gte=0, captured_minor__gte=0, refunded_minor__gte=0),
+                name="orders_order_money_not_negative",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["restaurant", "business_date"], name="orders_order_day"),
+            models.Index(
+                fields=["restaurant", "table"], name="orders_order_open", condition=models.Q(status="open")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.number}"
+
+    @property
+    def paid_minor(self) -> int:
+        return self.captured_minor - self.refunded_minor
+
+    @property
+    def balance_due_minor(self) -> int:
+        return self.total_minor - self.paid_minor
+
+
+class KitchenTicket(TenantModel):
+    """What one station has to make for one sending of an order.
+
+    A later sending is a ticket of its own, so the kitchen never cooks a dish twice. `number` counts
+    an order's tickets. `version` rises with every change; a screen replaces what it shows only by a
+    higher one. Bumped means all made; recalled puts it back.
+    """
+
+    class Status(models.TextChoices):
+        OPEN = "open", "Open"
+        BUMPED = "bumped", "Bumped"
+        VOIDED = "voided", "Voided"
+
+    order = TenantForeignKey(Order, models.PROTECT, db_index=False, related_name="tickets")
+    station = TenantForeignKey(KitchenStation, models.PROTECT, db_index=False, related_name="tickets")
+    number = models.PositiveIntegerField()
+    status = models.CharField(max_length=10, choices=Status, default=Status.OPEN)
+    version = models.PositiveIntegerField(default=1)
+    is_recalled = models.BooleanField(default=False)
+    sent_at = models.DateTimeField()
+    bumped_at = models.DateTimeField(null=True, blank=True)
+    bumped_by = models.CharField(max_length=60, blank=True)
+
+    class Meta:
+        db_table = "orders_kitchenticket"
+        constraints = [
+            models.UniqueConstraint(fields=["restaurant", "order", "number"], name="orders_kitchenticket_number")
+        ]
+        indexes = [
+            models.Index(
+                fields=["restaurant", "station", "sent_at"],
+                name="orders_kitchenticket_open",
+                condition=models.Q(status="open"),
+            ),
+            models.Index(
+                fields=["restaurant", "bumped_at"],
+                name="orders_kitchenticket_bumped",
+                condition=models.Q(status="bumped"),
+            ),
+        ]
+
+
+class OrderItem(TenantModel):
+    """A line of a bill: a menu item as it was named, priced and taxed when it was ordered.
+
+    `unit_price_minor` includes the modifiers; `modifiers` is [{"id", "name", "price_minor"}, …].
+    Until sent, the waiter may change or remove a line; after that it is voided, with a reason.
+    """
+
+    class Status(models.TextChoices):
+        PENDING = "pending", "Not sent"
+        SENT = "sent", "Sent"
+        VOIDED = "voided", "Voided"
+
+    order = TenantForeignKey(Order, models.PROTECT, db_index=False, related_name="items")
+    menu_item = TenantForeignKey(MenuItem, models.PROTECT, related_name="order_items")
+    station = TenantForeignKey(KitchenStation, models.PROTECT, db_index=False, related_name="+")
+    ticket = TenantForeignKey(KitchenTicket, models.PROTECT, null=True, blank=True, related_name="items")
+    status = models.CharField(max_length=10, choices=Status, default=Status.PENDING)
+    name = models.CharField(max_length=120)
+    quantity = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+    unit_price_minor = models.BigIntegerField()
+    total_minor = models.BigIntegerField()
+    tax_percent = models.DecimalField(max_digits=6, decimal_places=3)
+    modifiers = models.JSONField(default=list)
+    note = models.CharField(max_length=200, blank=True)
+    seat = models.PositiveSmallIntegerField(null=True, blank=True)
+    course = models.PositiveSmallIntegerField(default=1)
+    position = models.PositiveIntegerField()
+    added_by = TenantForeignKey(Membership, models.PROTECT, db_index=False, related_name="+")
+    added_at = models.DateTimeField()
+    done_at = models.DateTimeField(null=True, blank=True)
+    voided_by = TenantForeignKey(
+        Membership, models.PROTECT, null=True, blank=True, db_index=False, related_name="+"
+    )
+    voided_at = models.DateTimeField(null=True, blank=True)
+    void_reason = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        db_table = "orders_orderitem"
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["restaurant", "order", "position"], name="orders_orderitem_position"),
+            models.CheckConstraint(condition=models.Q(quantity__gte=1), name="orders_orderitem_quantity"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} {self.name}"
