@@ -4,6 +4,7 @@ Migrations run without one. Rights on single tables and functions are given by t
 make them, never here: a repeated bootstrap must not give back what a migration took away.
 """
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,34 +12,45 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg import sql
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Role:
     name: str
     purpose: str
-    attributes: str = "NOLOGIN"
+    login: bool = False
+    inherit: bool = True
+    bypass_fence: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
-    bypasses_fence: bool = False
 
     @property
-    def is_login(self) -> bool:
-        return self.attributes.startswith("LOGIN")
+    def attributes(self) -> tuple[str, ...]:
+        return (
+            "LOGIN" if self.login else "NOLOGIN",
+            "INHERIT" if self.inherit else "NOINHERIT",
+            "BYPASSRLS" if self.bypass_fence else "NOBYPASSRLS",
+            "NOCREATEROLE",
+            "NOCREATEDB",
+            "NOREPLICATION",
+        )
 
 
 ROLES = (
-    # NOINHERIT: a member of the function owners below without having their rights.
-    Role("fynlo_owner", "owns every object; nobody logs in as it", "NOLOGIN NOINHERIT"),
+    # No inheriting: a member of the function owners below, without having their rights.
+    Role("fynlo_owner", "owns every object; nobody logs in as it", inherit=False),
     Role(
         "fynlo_migrator",
         "runs migrations as fynlo_owner; the deployment's login",
-        "LOGIN NOINHERIT",
-        {"lock_timeout": "5s"},
+        login=True,
+        inherit=False,
+        settings={"lock_timeout": "5s"},
     ),
     Role(
         "fynlo_app",
         "runs the application inside the fence",
-        "LOGIN INHERIT",
-        {
+        login=True,
+        settings={
             "statement_timeout": "10s",
             "idle_in_transaction_session_timeout": "15s",
             "lock_timeout": "3s",
@@ -47,8 +59,8 @@ ROLES = (
     Role(
         "fynlo_platform",
         "runs the platform console, over all restaurants, in a process of its own",
-        "LOGIN INHERIT",
-        {
+        login=True,
+        settings={
             "statement_timeout": "30s",
             "idle_in_transaction_session_timeout": "15s",
             "lock_timeout": "3s",
@@ -57,25 +69,27 @@ ROLES = (
     Role(
         "fynlo_readonly",
         "reads reports inside the fence",
-        "LOGIN INHERIT",
-        {
+        login=True,
+        settings={
             "statement_timeout": "30s",
             "idle_in_transaction_session_timeout": "60s",
             "default_transaction_read_only": "on",
         },
     ),
-    Role("fynlo_rollup", "owns the functions and views that sum up all restaurants", "NOLOGIN INHERIT"),
-    Role("fynlo_directory", "owns the look-ups before a restaurant is known", "NOLOGIN INHERIT"),
+    Role("fynlo_rollup", "owns the functions and views that sum up all restaurants"),
+    Role("fynlo_directory", "owns the look-ups before a restaurant is known"),
     Role(
         "fynlo_backup",
         "reads everything for pg_dump, which refuses to run behind the fence",
-        "LOGIN INHERIT",
-        {"default_transaction_read_only": "on"},
-        bypasses_fence=True,
+        login=True,
+        bypass_fence=True,
+        settings={"default_transaction_read_only": "on"},
     ),
 )
 ROLE_NAMES = tuple(role.name for role in ROLES)
-LOGINS = tuple(role.name for role in ROLES if role.is_login)
+LOGINS = tuple(role.name for role in ROLES if role.login)
+
+READ_ALL = "pg_read_all_data"
 
 # (role, member). The owner may hand objects to the function owners (ALTER ... OWNER TO asks for
 # membership) but has none of their rights; everybody else is a member of nothing.
@@ -83,7 +97,7 @@ MEMBERSHIPS = (
     ("fynlo_owner", "fynlo_migrator"),
     ("fynlo_rollup", "fynlo_owner"),
     ("fynlo_directory", "fynlo_owner"),
-    ("pg_read_all_data", "fynlo_backup"),
+    (READ_ALL, "fynlo_backup"),
 )
 
 # Written so that it also takes away what is too much: revoke from everybody, then grant.
@@ -119,7 +133,7 @@ ALTER DEFAULT PRIVILEGES FOR ROLE fynlo_owner REVOKE EXECUTE ON FUNCTIONS FROM P
 
 # One line for each thing that bootstrap_roles decides, so that two snapshots can be compared.
 SNAPSHOT = """
-WITH ours AS (SELECT oid, * FROM pg_roles WHERE rolname = ANY(%(roles)s)),
+WITH ours AS (SELECT * FROM pg_roles WHERE rolname = ANY(%(roles)s)),
 grants AS (
     SELECT 'database' AS place, a.*
       FROM pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a
@@ -154,6 +168,14 @@ SELECT format('grant: %%s on %%s to %%s', privilege_type, place,
               CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END) FROM grants
 """
 
+# What a bootstrap of another database at the same moment looks like: "tuple concurrently updated" or
+# a role that has just been made.
+CONCURRENT_CHANGE = (
+    psycopg.errors.InternalError_,
+    psycopg.errors.UniqueViolation,
+    psycopg.errors.DuplicateObject,
+)
+
 
 class UnsafeRole(Exception):
     """The database's state is one that must not be built upon; a person has to look."""
@@ -164,14 +186,13 @@ def bootstrap_roles(
 ) -> None:
     """Create or correct the roles and their rights in `database`, which the connection must be in.
 
-    The login must be a superuser, or have CREATEROLE (with BYPASSRLS from PostgreSQL 16 on) and own the
-    database. `passwords` maps login names to new passwords; the others keep theirs. Repeating changes
-    nothing. Raises UnsafeRole when one of the roles is a superuser, or would be the administrator itself.
+    The login must be a superuser, or have CREATEROLE and CREATEDB and own the database. `passwords` maps
+    login names to new passwords; the others keep theirs. Repeating changes nothing. Raises UnsafeRole
+    when one of the roles is a superuser, or is the administrator itself.
     """
     if connection.info.dbname != database:
         raise ValueError(f"The connection is to {connection.info.dbname!r}, not to {database!r}.")
-    # Roles belong to the whole cluster: a bootstrap of another database may run at the same time, and
-    # no lock of Postgres spans databases.
+    # Roles belong to the whole cluster, and no lock of Postgres spans databases: try again instead.
     for attempt in range(20):
         try:
             with connection.transaction():
@@ -179,7 +200,7 @@ def bootstrap_roles(
                 for name, password in (passwords or {}).items():
                     _set_password(connection, name, password)
             return
-        except (psycopg.errors.InternalError_, psycopg.errors.UniqueViolation, psycopg.errors.DuplicateObject):
+        except CONCURRENT_CHANGE:
             if attempt == 19:
                 raise
             time.sleep(0.05 * (attempt + 1))
@@ -223,7 +244,7 @@ def _apply(connection: psycopg.Connection, database: str) -> None:
     ).fetchone()  # type: ignore[misc]
     _refuse_unsafe(connection, administrator)
     for role in ROLES:
-        _ensure_role(connection, role, is_superuser)
+        _ensure_role(connection, role)
     _ensure_memberships(connection)
     if is_superuser:
         _grant(connection, database)
@@ -246,18 +267,27 @@ def _refuse_unsafe(connection: psycopg.Connection, administrator: str) -> None:
         raise UnsafeRole(f"{names} must not be a superuser: row-level security would not apply to it.")
 
 
-def _ensure_role(connection: psycopg.Connection, role: Role, is_superuser: bool) -> None:
+def _ensure_role(connection: psycopg.Connection, role: Role) -> None:
     name = sql.Identifier(role.name)
-    found = connection.execute("SELECT rolbypassrls FROM pg_roles WHERE rolname = %s", [role.name]).fetchone()
-    if not found:
+    if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role.name]).fetchone():
         connection.execute(sql.SQL("CREATE ROLE {}").format(name))
-    attributes = f"{role.attributes} NOCREATEROLE"
-    if is_superuser:
-        attributes += " NOCREATEDB NOREPLICATION"
-    # Only a superuser (from 16 on also a holder) may so much as mention BYPASSRLS.
-    if role.bypasses_fence != bool(found and found[0]):
-        attributes += " BYPASSRLS" if role.bypasses_fence else " NOBYPASSRLS"
-    connection.execute(sql.SQL("ALTER ROLE {} {}").format(name, sql.SQL(attributes)))  # type: ignore[arg-type]
+    # Only what is wrong is mentioned: some attributes only a superuser may so much as name.
+    found = connection.execute(
+        """
+        SELECT CASE WHEN rolcanlogin THEN 'LOGIN' ELSE 'NOLOGIN' END,
+               CASE WHEN rolinherit THEN 'INHERIT' ELSE 'NOINHERIT' END,
+               CASE WHEN rolcreaterole THEN 'CREATEROLE' ELSE 'NOCREATEROLE' END,
+               CASE WHEN rolcreatedb THEN 'CREATEDB' ELSE 'NOCREATEDB' END,
+               CASE WHEN rolreplication THEN 'REPLICATION' ELSE 'NOREPLICATION' END,
+               CASE WHEN rolbypassrls THEN 'BYPASSRLS' ELSE 'NOBYPASSRLS' END
+          FROM pg_roles WHERE rolname = %s
+        """,
+        [role.name],
+    ).fetchone()
+    for attribute in role.attributes:
+        if attribute not in (found or ()):
+            alter = sql.SQL("ALTER ROLE {} {}").format(name, sql.SQL(attribute))
+            _execute_if_allowed(connection, alter, needed=attribute != "BYPASSRLS")
     for setting, value in role.settings.items():
         connection.execute(
             sql.SQL("ALTER ROLE {} SET {} = {}").format(name, sql.Identifier(setting), sql.Literal(value))
@@ -266,28 +296,44 @@ def _ensure_role(connection: psycopg.Connection, role: Role, is_superuser: bool)
 
 def _ensure_memberships(connection: psycopg.Connection) -> None:
     query = """
-        SELECT r.rolname, m.rolname, g.rolname
-          FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.roleid JOIN pg_roles m ON m.oid = a.member
-          LEFT JOIN pg_roles g ON g.oid = a.grantor
+        SELECT a.roleid::regrole::text, m.rolname, g.rolname
+          FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member LEFT JOIN pg_roles g ON g.oid = a.grantor
          WHERE m.rolname = ANY(%s)
     """
     for role, member, grantor in connection.execute(query, [list(ROLE_NAMES)]).fetchall():
         if (role, member) in MEMBERSHIPS:
             continue
-        revoke = sql.SQL("REVOKE {} FROM {}").format(sql.Identifier(role), sql.Identifier(member))
+        revoke = sql.SQL("REVOKE {} FROM {}").format(sql.SQL(role), sql.Identifier(member))
         if grantor and connection.info.server_version >= 160000:
             revoke += sql.SQL(" GRANTED BY {}").format(sql.Identifier(grantor))
         connection.execute(revoke)
     for role, member in MEMBERSHIPS:
         pair = sql.SQL("{} TO {}").format(sql.Identifier(role), sql.Identifier(member))
-        _grant_membership(connection, pair, inherit=member == "fynlo_backup")
+        _grant_membership(connection, pair, inherit=role == READ_ALL, needed=role != READ_ALL)
 
 
-def _grant_membership(connection: psycopg.Connection, pair: sql.Composed, *, inherit: bool) -> None:
+def _grant_membership(
+    connection: psycopg.Connection, pair: sql.Composed, *, inherit: bool, needed: bool = True
+) -> None:
     grant = sql.SQL("GRANT {}").format(pair)
     if connection.info.server_version >= 160000:  # before, the member's own INHERIT or NOINHERIT decides
         grant += sql.SQL(" WITH INHERIT {}, SET TRUE").format(sql.SQL("TRUE" if inherit else "FALSE"))
-    connection.execute(grant)
+    _execute_if_allowed(connection, grant, needed=needed)
+
+
+def _execute_if_allowed(connection: psycopg.Connection, statement: sql.Composed, *, needed: bool) -> None:
+    """An administrator who is no superuser may lack what only backups need: then warn and go on."""
+    try:
+        with connection.transaction():
+            connection.execute(statement)
+    except psycopg.errors.InsufficientPrivilege as error:
+        if needed:
+            raise
+        logger.warning(
+            "%s: %s. Backups will fail until a superuser repeats this.",
+            statement.as_string(connection),
+            error.diag.message_primary,
+        )
 
 
 def _grant(connection: psycopg.Connection, database: str) -> None:
