@@ -1,10 +1,12 @@
 """The worker: `celery -A fynlo worker`, and its clock: `celery -A fynlo beat`."""
 
 import os
+import sys
 from typing import Any
 
 from celery import Celery
 from celery.signals import beat_init, setup_logging, worker_init
+from django.core.exceptions import ImproperlyConfigured
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fynlo.settings")
 
@@ -21,6 +23,10 @@ def keep_django_logging(**kwargs: Any) -> None:
 @worker_init.connect
 @beat_init.connect
 def refuse_unsafe_role(**kwargs: Any) -> None:
+    """Exit rather than raise: Celery logs what a signal's receiver raises, and goes on."""
     from fynlo.tenancy.checks import refuse_unsafe_role
 
-    refuse_unsafe_role()
+    try:
+        refuse_unsafe_role()
+    except ImproperlyConfigured as error:
+        sys.exit(str(error))
