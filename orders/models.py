@@ -14,6 +14,13 @@ class OrderQuerySet(models.QuerySet["Order"]):
     def open(self) -> "OrderQuerySet":
         return self.filter(status=Order.Status.OPEN)
 
+    def with_details(self) -> "OrderQuerySet":
+        """With all that `order_payload` shows, in two queries however many lines there are."""
+        items = OrderItem.objects.select_related("added_by", "voided_by")
+        return self.select_related("table", "opened_by", "voided_by").prefetch_related(
+            models.Prefetch("items", queryset=items)
+        )
+
 
 class Order(TenantModel):
     """One party's bill, open from the first item until it is paid and closed.
@@ -38,7 +45,9 @@ class Order(TenantModel):
     kind = models.CharField(max_length=10, choices=Kind)
     status = models.CharField(max_length=10, choices=Status, default=Status.OPEN)
     version = models.PositiveIntegerField(default=1)
-    table = TenantForeignKey(Table, models.PROTECT, null=True, blank=True, db_index=False, related_name="orders")
+    table = TenantForeignKey(
+        Table, models.PROTECT, null=True, blank=True, db_index=False, related_name="orders"
+    )
     covers = models.PositiveSmallIntegerField(default=1, validators=[MinValueValidator(1)])
     customer_name = models.CharField(max_length=80, blank=True)
     note = models.CharField(max_length=300, blank=True)
@@ -65,7 +74,9 @@ class Order(TenantModel):
         db_table = "orders_order"
         constraints = [
             models.UniqueConstraint(fields=["restaurant", "number"], name="orders_order_number"),
-            models.CheckConstraint(condition=models.Q(total_minor__gte=0), name="orders_order_total_not_negative"),
+            models.CheckConstraint(
+                condition=models.Q(total_minor__gte=0), name="orders_order_total_not_negative"
+            ),
             models.CheckConstraint(
                 condition=models.Q(reserved_minor__gte=0, captured_minor__gte=0, refunded_minor__gte=0),
                 name="orders_order_money_not_negative",
@@ -88,6 +99,12 @@ class Order(TenantModel):
     @property
     def balance_due_minor(self) -> int:
         return self.total_minor - self.paid_minor
+
+
+class KitchenTicketQuerySet(models.QuerySet["KitchenTicket"]):
+    def with_details(self) -> "KitchenTicketQuerySet":
+        """With all that `ticket_payload` shows, in two queries however many tickets there are."""
+        return self.select_related("station", "order__table", "order__opened_by").prefetch_related("items")
 
 
 class KitchenTicket(TenantModel):
@@ -113,10 +130,14 @@ class KitchenTicket(TenantModel):
     bumped_at = models.DateTimeField(null=True, blank=True)
     bumped_by = models.CharField(max_length=60, blank=True)
 
+    objects: ClassVar = KitchenTicketQuerySet.as_manager()
+
     class Meta:
         db_table = "orders_kitchenticket"
         constraints = [
-            models.UniqueConstraint(fields=["restaurant", "order", "number"], name="orders_kitchenticket_number")
+            models.UniqueConstraint(
+                fields=["restaurant", "order", "number"], name="orders_kitchenticket_number"
+            )
         ]
         indexes = [
             models.Index(
@@ -172,7 +193,9 @@ class OrderItem(TenantModel):
         db_table = "orders_orderitem"
         ordering = ["position"]
         constraints = [
-            models.UniqueConstraint(fields=["restaurant", "order", "position"], name="orders_orderitem_position"),
+            models.UniqueConstraint(
+                fields=["restaurant", "order", "position"], name="orders_orderitem_position"
+            ),
             models.CheckConstraint(condition=models.Q(quantity__gte=1), name="orders_orderitem_quantity"),
         ]
 
