@@ -6,8 +6,41 @@ from decimal import Decimal, InvalidOperation
 # Minor-unit exponents by ISO 4217, of the currencies that restaurants here may trade in.
 CURRENCIES = {
     **dict.fromkeys(
-        "AED AUD BGN BRL CAD CHF CNY CZK DKK EUR GBP HKD HUF ILS INR MAD MXN MYR NOK NZD PHP PLN RON SAR SEK SGD THB"
-        " TRY TWD USD ZAR".split(),
+        [
+            *[
+                "AED",
+                "AUD",
+                "BGN",
+                "BRL",
+                "CAD",
+                "CHF",
+                "CNY",
+                "CZK",
+                "DKK",
+                "EUR",
+                "GBP",
+                "HKD",
+                "HUF",
+                "ILS",
+            ],
+            *[
+                "INR",
+                "MAD",
+                "MXN",
+                "MYR",
+                "NOK",
+                "NZD",
+                "PHP",
+                "PLN",
+                "RON",
+                "SAR",
+                "SEK",
+                "SGD",
+                "THB",
+                "TRY",
+            ],
+            *["TWD", "USD", "ZAR"],
+        ],
         2,
     ),
     **dict.fromkeys(["CLP", "ISK", "JPY", "KRW", "VND"], 0),

@@ -138,7 +138,11 @@ CELERY_TASK_TIME_LIMIT = 300
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 30, "socket_connect_timeout": 2, "visibility_timeout": 3600}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_timeout": 30,
+    "socket_connect_timeout": 2,
+    "visibility_timeout": 3600,
+}
 CELERY_TIMEZONE = "UTC"
 
 # People
@@ -191,7 +195,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Fynlo API",
-    "DESCRIPTION": "Orders, kitchen, payments and menu of a restaurant. Money is in minor units of its currency.",
+    "DESCRIPTION": "Orders, kitchen, payments and menu of a restaurant. Money is in minor units.",
     "VERSION": "1",
     "OAS_VERSION": "3.1.1",
     "SERVE_INCLUDE_SCHEMA": False,

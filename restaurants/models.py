@@ -5,7 +5,7 @@ import zoneinfo
 from decimal import Decimal
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from fynlo.money import CURRENCIES
@@ -80,7 +80,9 @@ class Counter(TenantModel):
 
     class Meta:
         db_table = "restaurants_counter"
-        constraints = [models.UniqueConstraint(fields=["restaurant", "name"], name="restaurants_counter_name")]
+        constraints = [
+            models.UniqueConstraint(fields=["restaurant", "name"], name="restaurants_counter_name")
+        ]
 
 
 class Floor(TenantModel):
@@ -125,7 +127,9 @@ class TaxClass(TenantModel):
         db_table = "restaurants_taxclass"
         verbose_name_plural = "tax classes"
         ordering = ["name"]
-        constraints = [models.UniqueConstraint(fields=["restaurant", "name"], name="restaurants_taxclass_name")]
+        constraints = [
+            models.UniqueConstraint(fields=["restaurant", "name"], name="restaurants_taxclass_name")
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -161,7 +165,8 @@ class TaxRate(TenantModel):
         ordering = ["-valid_from", "dining_mode"]
         constraints = [
             models.UniqueConstraint(
-                fields=["restaurant", "tax_class", "dining_mode", "valid_from"], name="restaurants_taxrate_from"
+                fields=["restaurant", "tax_class", "dining_mode", "valid_from"],
+                name="restaurants_taxrate_from",
             )
         ]
 
@@ -267,11 +272,15 @@ class MenuItem(TenantModel):
     category = TenantForeignKey(MenuCategory, models.PROTECT, related_name="items")
     tax_class = TenantForeignKey(TaxClass, models.PROTECT, related_name="items")
     station = TenantForeignKey(KitchenStation, models.PROTECT, related_name="items")
-    modifier_groups = models.ManyToManyField(ModifierGroup, through="MenuItemModifierGroup", related_name="items")
+    modifier_groups = models.ManyToManyField(
+        ModifierGroup, through="MenuItemModifierGroup", related_name="items"
+    )
     code = models.CharField(max_length=40, blank=True)
     name = models.CharField(max_length=120, validators=[validate_not_blank])
     description = models.TextField(max_length=1000, blank=True)
-    price_minor = models.BigIntegerField(validators=[MinValueValidator(0), MaxValueValidator(MAX_PRICE_MINOR)])
+    price_minor = models.BigIntegerField(
+        validators=[MinValueValidator(0), MaxValueValidator(MAX_PRICE_MINOR)]
+    )
     is_active = models.BooleanField(default=True, help_text="Off: not on the menu at all.")
     is_sold_out = models.BooleanField(default=False, help_text="86: on the menu, but not to be had just now.")
     position = models.PositiveSmallIntegerField(default=0)

@@ -16,7 +16,9 @@ class ApiClient:
     POSTs carry a fresh Idempotency-Key unless given one. `.json()` of the answer is the document.
     """
 
-    def __init__(self, caller: Staff | JoinedDevice | None = None, *, restaurant_id: int | None = None) -> None:
+    def __init__(
+        self, caller: Staff | JoinedDevice | None = None, *, restaurant_id: int | None = None
+    ) -> None:
         self.http = Client(raise_request_exception=True)
         self.headers = {"Authorization": f"Bearer {factories.token_of(caller)}"} if caller else {}
         self.restaurant_id = restaurant_id or (caller.restaurant_id if caller else None)

@@ -21,7 +21,6 @@ from tests.client import ApiClient
 from tests.databases import create_test_database, drop_test_database, role_url
 
 
-
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings() -> None:
     """pytest-django's own test databases are not used."""
@@ -49,7 +48,9 @@ def worker_id(request: pytest.FixtureRequest) -> str:
 def dba() -> Iterator[psycopg.Connection]:
     """A superuser's connection, in autocommit: for looking behind the fence and for sabotage."""
     name = connections["default"].settings_dict["NAME"]
-    with psycopg.connect(make_conninfo(os.environ["TEST_ADMIN_DATABASE_URL"], dbname=name), autocommit=True) as c:
+    with psycopg.connect(
+        make_conninfo(os.environ["TEST_ADMIN_DATABASE_URL"], dbname=name), autocommit=True
+    ) as c:
         yield c
 
 
@@ -101,5 +102,3 @@ def in_restaurant(restaurant: Restaurant) -> Iterator[Restaurant]:
 def api() -> type[ApiClient]:
     """`api(staff)` is an HTTP client signed in as that member, bound to the member's restaurant."""
     return ApiClient
-
-

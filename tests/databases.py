@@ -71,7 +71,7 @@ def _template(admin: psycopg.Connection) -> str:
     with psycopg.connect(admin_url(building), autocommit=True) as connection:
         bootstrap_roles(connection, building, passwords=_passwords())
     env = {**os.environ, "DB_ROLE": "migrator", "DATABASE_URL": role_url("migrator", building)}
-    subprocess.run(  # noqa: S603
+    subprocess.run(
         [sys.executable, "manage.py", "migrate", "--verbosity", "0"], cwd=ROOT, env=env, check=True
     )
     admin.execute(
@@ -82,7 +82,11 @@ def _template(admin: psycopg.Connection) -> str:
 
 def _schema_hash() -> str:
     digest = hashlib.sha256()
-    for path in [*sorted(ROOT.glob("**/migrations/*.py")), ROOT / "fynlo/tenancy/constraints.py", ROOT / "fynlo/ops/roles.py"]:
+    for path in [
+        *sorted(ROOT.glob("**/migrations/*.py")),
+        ROOT / "fynlo/tenancy/constraints.py",
+        ROOT / "fynlo/ops/roles.py",
+    ]:
         if ".venv" not in path.parts:
             digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

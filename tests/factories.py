@@ -64,7 +64,12 @@ def make_menu(restaurant: Restaurant) -> None:
         doneness = ModifierGroup.objects.create(name="Doneness", min_select=1, max_select=1)
         extras = ModifierGroup.objects.create(name="Extras", min_select=0, max_select=2)
         for position, (group, name, price) in enumerate(
-            [(doneness, "Rare", 0), (doneness, "Well done", 0), (extras, "Bacon", 150), (extras, "Cheese", 100)]
+            [
+                (doneness, "Rare", 0),
+                (doneness, "Well done", 0),
+                (extras, "Bacon", 150),
+                (extras, "Cheese", 100),
+            ]
         ):
             Modifier.objects.create(group=group, name=name, price_minor=price, position=position)
         rows = [
@@ -105,7 +110,10 @@ def device(restaurant: Restaurant, kind: str = Device.Kind.TILL) -> JoinedDevice
     token = make_device_token(restaurant.pk)
     with restaurant_scope(restaurant.pk):
         row = Device.objects.create(
-            name=f"{kind} {uuid.uuid4().hex[:6]}", kind=kind, token_hash=hash_token(token), joined_at=timezone.now()
+            name=f"{kind} {uuid.uuid4().hex[:6]}",
+            kind=kind,
+            token_hash=hash_token(token),
+            joined_at=timezone.now(),
         )
     _device_tokens[row.pk] = token
     return JoinedDevice(restaurant.pk, row.pk, row.name, row.kind)

@@ -40,7 +40,9 @@ class NewEvent:
     id: uuid.UUID = field(default_factory=uuid7)
 
 
-def record_event(kind: str, subject_id: uuid.UUID, payload: Mapping[str, Any], *, actor: Mapping[str, Any]) -> int:
+def record_event(
+    kind: str, subject_id: uuid.UUID, payload: Mapping[str, Any], *, actor: Mapping[str, Any]
+) -> int:
     """Append one event; see `record_events`. Returns its number."""
     return record_events([NewEvent(kind, subject_id, payload)], actor=actor)
 

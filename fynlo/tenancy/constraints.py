@@ -85,7 +85,9 @@ class TenantPolicy(_SchemaConstraint):
 
     def _drop(self, model: Any, quote: Any) -> str:
         table = quote(model._meta.db_table)
-        statements = [f"DROP POLICY {quote(f'{self.name}_{suffix}')} ON {table}" for suffix in fence_policies()]
+        statements = [
+            f"DROP POLICY {quote(f'{self.name}_{suffix}')} ON {table}" for suffix in fence_policies()
+        ]
         statements.append(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
         statements.append(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
         return "; ".join(statements)

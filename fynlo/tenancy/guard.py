@@ -23,7 +23,7 @@ def _tenant_table_pattern() -> re.Pattern[str]:
     from .models import tenant_models
 
     names = "|".join(re.escape(model._meta.db_table) for model in tenant_models())
-    return re.compile(rf'\b(?:{names})\b') if names else re.compile(r"(?!)")
+    return re.compile(rf"\b(?:{names})\b") if names else re.compile(r"(?!)")
 
 
 def _touches_tenant_table(sql: object) -> bool:

@@ -45,7 +45,9 @@ def tenant_tables(connection: psycopg.Connection) -> list[Any]:
     )
 
 
-def table_problems(c: psycopg.Connection, oid: int, name: str, forced: bool, owner: str, notnull: bool, kind: str) -> list[str]:
+def table_problems(
+    c: psycopg.Connection, oid: int, name: str, forced: bool, owner: str, notnull: bool, kind: str
+) -> list[str]:
     bad = []
     if not forced:
         bad.append(f"{name}: row security is not enabled and forced")
@@ -56,20 +58,25 @@ def table_problems(c: psycopg.Connection, oid: int, name: str, forced: bool, own
     bad += policy_problems(c, oid, name)
     if name not in CUSTOM_FENCE:
         bad += key_problems(c, oid, name)
-    held = rows(
-        c, "SELECT p FROM unnest(ARRAY['TRUNCATE', 'REFERENCES', 'TRIGGER']) p WHERE has_table_privilege(%s, %s::oid, p)", APP, oid
-    )
-    bad += [f"{name}: {APP} holds {privilege}" for (privilege,) in held]
+    held = privileges(c, oid)
+    bad += [f"{name}: {APP} holds {p}" for p in held & {"TRUNCATE", "REFERENCES", "TRIGGER"}]
     if name in APPEND_ONLY:
-        held = rows(c, "SELECT p FROM unnest(ARRAY['UPDATE', 'DELETE']) p WHERE has_table_privilege(%s, %s::oid, p)", APP, oid)
-        bad += [f"{name}: append-only, but {APP} holds {privilege}" for (privilege,) in held]
+        bad += [f"{name}: append-only, but {APP} holds {p}" for p in held & {"UPDATE", "DELETE"}]
     return bad
+
+
+def privileges(c: psycopg.Connection, oid: int) -> set[str]:
+    """What the application may do with a table."""
+    every = ["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"]
+    query = "SELECT p FROM unnest(%s::text[]) p WHERE has_table_privilege(%s, %s::oid, p)"
+    return {privilege for (privilege,) in rows(c, query, every, APP, oid)}
 
 
 def policy_problems(c: psycopg.Connection, oid: int, name: str) -> list[str]:
     policies = rows(
         c,
-        """SELECT polname, polpermissive, polcmd, pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid),
+        """SELECT polname, polpermissive, polcmd,
+                  pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid),
                   ARRAY(SELECT rolname::text FROM pg_roles WHERE oid = ANY(polroles)), 0::oid = ANY(polroles)
              FROM pg_policy WHERE polrelid = %s""",
         oid,
@@ -91,9 +98,10 @@ def key_problems(c: psycopg.Connection, oid: int, name: str) -> list[str]:
     unique = rows(
         c,
         """SELECT i.indexrelid::regclass::text,
-                  ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)),
-                  ARRAY(SELECT a.atttypid::regtype::text FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey))
-             FROM pg_index i WHERE i.indrelid = %s AND i.indisunique""",
+                  array_agg(a.attname::text), array_agg(a.atttypid::regtype::text)
+             FROM pg_index i
+             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)
+            WHERE i.indrelid = %s AND i.indisunique GROUP BY i.indexrelid""",
         oid,
     )
     for index, columns, types in unique:
@@ -107,7 +115,8 @@ def key_problems(c: psycopg.Connection, oid: int, name: str) -> list[str]:
                   ARRAY(SELECT attname::text FROM unnest(confkey) WITH ORDINALITY u(k, o)
                           JOIN pg_attribute ON attrelid = confrelid AND attnum = k ORDER BY o)
              FROM pg_constraint WHERE contype = 'f' AND conrelid = %s AND EXISTS (
-                  SELECT 1 FROM pg_attribute WHERE attrelid = confrelid AND attname = 'restaurant_id' AND NOT attisdropped)""",
+                  SELECT 1 FROM pg_attribute
+                   WHERE attrelid = confrelid AND attname = 'restaurant_id' AND NOT attisdropped)""",
         oid,
     )
     for constraint, target, validated, columns, targets in foreign:
@@ -125,12 +134,17 @@ def model_problems(c: psycopg.Connection) -> list[str]:
     fenced = {model for model in tenant_models()}
     for model in fenced:
         for field in model._meta.local_fields:
-            if field.is_relation and field.related_model in fenced and not isinstance(field, TenantForeignKey):
+            if (
+                field.is_relation
+                and field.related_model in fenced
+                and not isinstance(field, TenantForeignKey)
+            ):
                 bad.append(f"{model._meta.label}.{field.name}: is not a TenantForeignKey")
             if isinstance(field, TenantForeignKey) and not rows(
                 c,
-                """SELECT 1 FROM pg_constraint WHERE conrelid = %s::regclass AND contype = 'f' AND convalidated
-                      AND conkey @> ARRAY[(SELECT attnum FROM pg_attribute WHERE attrelid = conrelid AND attname = %s)]""",
+                """SELECT 1 FROM pg_constraint
+                     JOIN pg_attribute ON attrelid = conrelid AND attnum = ANY(conkey)
+                    WHERE conrelid = %s::regclass AND contype = 'f' AND convalidated AND attname = %s""",
                 model._meta.db_table,
                 field.column,
             ):
@@ -175,13 +189,15 @@ def role_problems(c: psycopg.Connection) -> list[str]:
         f"{name}: may bypass row security"
         for (name,) in rows(
             c,
-            r"SELECT rolname FROM pg_roles WHERE (rolsuper OR rolbypassrls) AND rolname LIKE 'fynlo\_%%' AND rolname <> 'fynlo_backup'",
+            r"""SELECT rolname FROM pg_roles WHERE (rolsuper OR rolbypassrls)
+                   AND rolname LIKE 'fynlo\_%%' AND rolname <> 'fynlo_backup'""",
         )
     ]
     members = rows(
         c,
         """SELECT u.rolname, g.rolname FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
-             JOIN pg_roles u ON u.oid = m.member WHERE u.rolname IN ('fynlo_app', 'fynlo_platform', 'fynlo_readonly')""",
+             JOIN pg_roles u ON u.oid = m.member
+            WHERE u.rolname IN ('fynlo_app', 'fynlo_platform', 'fynlo_readonly')""",
     )
     bad += [f"{user} is a member of {group}" for user, group in members]
     for schema in ("public", "definer"):

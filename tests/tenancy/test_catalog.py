@@ -13,15 +13,21 @@ SABOTAGE = [
     ("ALTER TABLE orders_order DISABLE ROW LEVEL SECURITY", "orders_order: row security"),
     ("ALTER TABLE orders_order NO FORCE ROW LEVEL SECURITY", "orders_order: row security"),
     ("DROP POLICY orders_order_tenant_fence ON orders_order", "orders_order: no RESTRICTIVE policy"),
-    ("ALTER POLICY orders_order_tenant_fence ON orders_order USING (true)", "the fence is another expression"),
+    (
+        "ALTER POLICY orders_order_tenant_fence ON orders_order USING (true)",
+        "the fence is another expression",
+    ),
     ("CREATE TABLE newcomer (id uuid PRIMARY KEY, restaurant_id int NOT NULL)", "newcomer: row security"),
     (
         "ALTER TABLE orders_orderitem DROP CONSTRAINT orders_orderitem_order_id_tfk,"
         " ADD FOREIGN KEY (order_id) REFERENCES orders_order (id)",
         "is not composite",
     ),
-    ("ALTER TABLE orders_orderitem DROP CONSTRAINT orders_orderitem_order_id_tfk", "no validated foreign key"),
-    ("CREATE UNIQUE INDEX sneaky ON restaurants_menuitem (name)", "sneaky"),
+    (
+        "ALTER TABLE orders_orderitem DROP CONSTRAINT orders_orderitem_order_id_tfk",
+        "no validated foreign key",
+    ),
+    ("CREATE UNIQUE INDEX sneaky ON restaurants_menuitem (name, id)", "sneaky"),
     (
         "CREATE VIEW sneaky AS SELECT * FROM orders_order; GRANT SELECT ON sneaky TO fynlo_app",
         "not security_invoker",
@@ -31,7 +37,8 @@ SABOTAGE = [
         "a materialised view",
     ),
     (
-        "CREATE FUNCTION sneaky() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM orders_order';"
+        "CREATE FUNCTION sneaky() RETURNS bigint LANGUAGE sql SECURITY DEFINER"
+        " AS 'SELECT count(*) FROM orders_order';"
         " GRANT EXECUTE ON FUNCTION sneaky() TO fynlo_app",
         "SECURITY DEFINER of postgres",
     ),

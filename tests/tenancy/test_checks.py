@@ -13,7 +13,7 @@ from tests.databases import ROOT, role_url
 
 
 def start(database_url: str, *command: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603
+    return subprocess.run(
         [sys.executable, *(command or ("-c", "import fynlo.wsgi"))],
         cwd=ROOT,
         env={**os.environ, "DATABASE_URL": database_url, **env},
@@ -79,15 +79,14 @@ def test_the_worker_refuses_too(database):
 
 
 def test_a_foreign_key_over_bad_rows_is_refused_to_the_migrator(database, dba, restaurant, other_restaurant):
-    """FORCE hides every row from the owner, and a constraint over no rows always holds: the migrator's policy."""
+    """FORCE hides every row from the owner, and a constraint over no rows always holds."""
     import psycopg
 
-    dba.execute(
-        "ALTER TABLE restaurants_table DROP CONSTRAINT restaurants_table_floor_id_tfk"
-    )
+    dba.execute("ALTER TABLE restaurants_table DROP CONSTRAINT restaurants_table_floor_id_tfk")
     add = (
-        "ALTER TABLE restaurants_table ADD CONSTRAINT restaurants_table_floor_id_tfk FOREIGN KEY"
-        " (restaurant_id, floor_id) REFERENCES restaurants_floor (restaurant_id, id) DEFERRABLE INITIALLY IMMEDIATE"
+        "ALTER TABLE restaurants_table ADD CONSTRAINT restaurants_table_floor_id_tfk"
+        " FOREIGN KEY (restaurant_id, floor_id) REFERENCES restaurants_floor (restaurant_id, id)"
+        " DEFERRABLE INITIALLY IMMEDIATE"
     )
     (row_id,) = dba.execute(
         "UPDATE restaurants_table SET floor_id = (SELECT id FROM restaurants_floor WHERE restaurant_id = %s)"
