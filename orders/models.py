@@ -16,9 +16,9 @@ class OrderQuerySet(models.QuerySet["Order"]):
 
     def with_details(self) -> "OrderQuerySet":
         """With all that `order_payload` shows, in two queries however many lines there are."""
-        items = OrderItem.objects.select_related("added_by", "voided_by")
+        lines = OrderItem.objects.select_related("added_by", "voided_by")
         return self.select_related("table", "opened_by", "voided_by").prefetch_related(
-            models.Prefetch("items", queryset=items)
+            models.Prefetch("items", queryset=lines, to_attr="lines")
         )
 
 
@@ -68,6 +68,8 @@ class Order(TenantModel):
     voided_at = models.DateTimeField(null=True, blank=True)
     void_reason = models.CharField(max_length=200, blank=True)
 
+    lines: list["OrderItem"]  # its items, where it was loaded with_details()
+
     objects: ClassVar = OrderQuerySet.as_manager()
 
     class Meta:
@@ -104,7 +106,9 @@ class Order(TenantModel):
 class KitchenTicketQuerySet(models.QuerySet["KitchenTicket"]):
     def with_details(self) -> "KitchenTicketQuerySet":
         """With all that `ticket_payload` shows, in two queries however many tickets there are."""
-        return self.select_related("station", "order__table", "order__opened_by").prefetch_related("items")
+        return self.select_related("station", "order__table", "order__opened_by").prefetch_related(
+            models.Prefetch("items", to_attr="lines")
+        )
 
 
 class KitchenTicket(TenantModel):
@@ -129,6 +133,8 @@ class KitchenTicket(TenantModel):
     sent_at = models.DateTimeField()
     bumped_at = models.DateTimeField(null=True, blank=True)
     bumped_by = models.CharField(max_length=60, blank=True)
+
+    lines: list["OrderItem"]  # its items, where it was loaded with_details()
 
     objects: ClassVar = KitchenTicketQuerySet.as_manager()
 

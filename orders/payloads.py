@@ -4,7 +4,6 @@ Values are ready for JSON: ids and times are text, money is in minor units.
 """
 
 import datetime
-from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -12,11 +11,8 @@ from uuid import UUID
 from .models import KitchenTicket, Order, OrderItem
 
 
-def order_payload(order: Order, items: Iterable[OrderItem] | None = None) -> dict[str, Any]:
-    """The order in full, with its lines in the order they were added.
-
-    Load it by `Order.objects.with_details()`; pass `items` where they are at hand already.
-    """
+def order_payload(order: Order) -> dict[str, Any]:
+    """The order in full, with its lines in the order they were added. Load it `with_details()`."""
     return {
         "id": str(order.pk),
         "number": order.number,
@@ -45,7 +41,7 @@ def order_payload(order: Order, items: Iterable[OrderItem] | None = None) -> dic
         "voided_by": order.voided_by.name if order.voided_by else None,
         "voided_at": _time(order.voided_at),
         "void_reason": order.void_reason,
-        "items": [item_payload(item) for item in (order.items.all() if items is None else items)],
+        "items": [item_payload(item) for item in order.lines],
     }
 
 
@@ -75,11 +71,8 @@ def item_payload(item: OrderItem) -> dict[str, Any]:
     }
 
 
-def ticket_payload(ticket: KitchenTicket, items: Iterable[OrderItem] | None = None) -> dict[str, Any]:
-    """A kitchen ticket in full, as a screen shows it: no prices.
-
-    Load it by `KitchenTicket.objects.with_details()`; pass `items` where they are at hand already.
-    """
+def ticket_payload(ticket: KitchenTicket) -> dict[str, Any]:
+    """A kitchen ticket in full, as a screen shows it: no prices. Load it `with_details()`."""
     order = ticket.order
     return {
         "id": str(ticket.pk),
@@ -111,7 +104,7 @@ def ticket_payload(ticket: KitchenTicket, items: Iterable[OrderItem] | None = No
                 "status": item.status,
                 "done_at": _time(item.done_at),
             }
-            for item in (ticket.items.all() if items is None else items)
+            for item in ticket.lines
         ],
     }
 
