@@ -1,6 +1,7 @@
 """Django settings. What differs between places comes from `fynlo.env`."""
 
 from pathlib import Path
+from typing import Any
 
 import sentry_sdk
 from psycopg.conninfo import conninfo_to_dict
@@ -85,7 +86,7 @@ ASGI_APPLICATION = "fynlo.asgi.application"
 # Rows
 
 _connection = conninfo_to_dict(ENV.database_url)
-DATABASES = {
+DATABASES: dict[str, Any] = {
     "default": {
         "ENGINE": "fynlo.tenancy.backend",
         "NAME": _connection.pop("dbname", ""),

@@ -13,6 +13,7 @@ import zoneinfo
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -173,7 +174,7 @@ class Till:
         closed = self._post(f"orders/{order_id}/close", {"closed_at": at}, f"replay-{order_id}-close")
         return int(closed["total_minor"])
 
-    def _post(self, path: str, body: dict[str, object], key: str) -> dict[str, object]:
+    def _post(self, path: str, body: dict[str, object], key: str) -> dict[str, Any]:
         """POST until it is answered: the key makes a repeat harmless. Raises ReplayRefused."""
         for _ in range(60):
             try:
@@ -186,7 +187,8 @@ class Till:
                 continue
             if response.status_code >= 400:
                 raise ReplayRefused(f"{path}: {response.status_code} {response.text}")
-            return response.json()  # type: ignore[no-any-return]
+            answer: dict[str, Any] = response.json()
+            return answer
         raise ReplayRefused(f"{path}: no answer after 60 tries")
 
 

@@ -17,12 +17,12 @@ class RestaurantTask(Task):
 
     abstract = True
 
-    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+    def apply_async(self, *args: Any, **options: Any) -> Any:
         headers = dict(options.pop("headers", None) or {})
         headers.setdefault(HEADER, current_restaurant_id())
         if headers[HEADER] is None:
             raise RestaurantNotSet(f"Task {self.name} was sent without a restaurant.")
-        return super().apply_async(args, kwargs, headers=headers, **options)
+        return super().apply_async(*args, headers=headers, **options)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         request = self.request

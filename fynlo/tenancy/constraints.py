@@ -37,16 +37,16 @@ class _SchemaConstraint(BaseConstraint):
     def validate(self, model: Any, instance: Any, exclude: Any = None, using: Any = None) -> None:
         return None
 
-    def constraint_sql(self, model: Any, schema_editor: Any) -> None:
+    def constraint_sql(self, model: Any, schema_editor: Any) -> Any:
         self.create_sql(model, schema_editor)
 
-    def create_sql(self, model: Any, schema_editor: Any) -> None:
+    def create_sql(self, model: Any, schema_editor: Any) -> Any:
         # Deferred to the end of the migration, as Django does with its own foreign keys: the
         # target's unique key may be created later in the same migration.
         sql = self._create(model, schema_editor.quote_name).replace("%", "%%")
         schema_editor.deferred_sql.append(Statement("%(sql)s", sql=sql))
 
-    def remove_sql(self, model: Any, schema_editor: Any) -> Statement:
+    def remove_sql(self, model: Any, schema_editor: Any) -> Any:
         return Statement("%(sql)s", sql=self._drop(model, schema_editor.quote_name).replace("%", "%%"))
 
     def _create(self, model: Any, quote: Any) -> str:
