@@ -2,9 +2,11 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from django.views.generic import TemplateView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 import fynlo.api.converters  # noqa: F401  (registers <restaurant_id:…>)
+from accounts.views import PasswordSignInView
 from fynlo.ops import health
 
 restaurant_api = [
@@ -14,12 +16,19 @@ restaurant_api = [
     path("", include("payments.urls")),
 ]
 
+handler400 = "fynlo.api.handlers.bad_request"
+handler403 = "fynlo.api.handlers.forbidden"
+handler404 = "fynlo.api.handlers.not_found"
+handler500 = "fynlo.api.handlers.server_error"
+
 urlpatterns = [
     path("health/live", health.live),
     path("health", health.ready),
     path("version", health.version),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs/", SpectacularSwaggerView.as_view(), name="api-docs"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(), name="api-docs"),
+    path("api/v1/sign-in", PasswordSignInView.as_view()),
     path("api/v1/restaurants/<restaurant_id:restaurant_id>/", include(restaurant_api)),
     path("admin/", admin.site.urls),
+    path("", TemplateView.as_view(template_name="start.html"), name="start"),
 ]

@@ -4,17 +4,19 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import IntegrityError, OperationalError, transaction
 from django.http import Http404, HttpResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
+from rest_framework.serializers import as_serializer_error
 
 from fynlo.errors import DomainError
 from fynlo.logs import current_request_id
 
-from .idempotency import KeyInFlight, Replay
+from .idempotency import Replay
 
 logger = logging.getLogger(__name__)
 
@@ -37,13 +39,20 @@ TITLES = {
     500: "Server error",
     503: "Try again later",
 }
-BUSY_SQLSTATES = {"55P03", "57014", "40001", "40P01"}  # lock wait, statement time-out, serialisation, deadlock
+# A lock wait, a statement time-out, a serialisation failure, a deadlock.
+BUSY_SQLSTATES = {"55P03", "57014", "40001", "40P01"}
 
 
 def problem(status: int, code: str, detail: str, **members: Any) -> dict[str, Any]:
     """The members of a problem document."""
     body = {"type": "about:blank", "title": TITLES.get(status, "Error"), "status": status, "code": code}
     return {**body, "detail": detail, "request_id": current_request_id(), **members}
+
+
+def problem_json(status: int, code: str, detail: str, **headers: str) -> HttpResponse:
+    """A problem as an answer, for where DRF does not reach."""
+    body = orjson.dumps(problem(status, code, detail))
+    return HttpResponse(body, status=status, content_type=PROBLEM_TYPE, headers=headers)
 
 
 def field_errors(detail: Any, path: str = "") -> Iterator[dict[str, str]]:
@@ -79,13 +88,13 @@ def describe(error: Exception) -> tuple[dict[str, Any], dict[str, str]] | None:
     headers: dict[str, str] = {}
     match error:
         case DomainError():
-            if isinstance(error, KeyInFlight):
-                headers["Retry-After"] = "1"
+            if error.retry_after:
+                headers["Retry-After"] = str(error.retry_after)
             return _domain(error), headers
         case exceptions.ValidationError():
             return _validation(error), headers
         case ModelValidationError():
-            return _validation(exceptions.ValidationError(exceptions.as_serializer_error(error))), headers
+            return _validation(exceptions.ValidationError(as_serializer_error(error))), headers
         case Http404():
             return problem(404, "not_found", "There is no such thing here."), headers
         case PermissionDenied():

@@ -1,7 +1,9 @@
 """The base of every view of a restaurant."""
 
+import logging
 from typing import Any, ClassVar
 
+from django.db import OperationalError
 from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSetMixin
@@ -9,6 +11,9 @@ from rest_framework.viewsets import ViewSetMixin
 from fynlo.tenancy.scope import restaurant_scope
 
 from . import idempotency
+from .exceptions import problem_json
+
+logger = logging.getLogger(__name__)
 
 
 class RestaurantView(APIView):
@@ -22,8 +27,13 @@ class RestaurantView(APIView):
     _claim: idempotency.Claim | None = None
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        with restaurant_scope(kwargs["restaurant_id"]):
-            return super().dispatch(request, *args, **kwargs)
+        try:
+            with restaurant_scope(kwargs["restaurant_id"]):
+                return super().dispatch(request, *args, **kwargs)
+        except OperationalError:  # on the way in or at COMMIT; inside, problem_response answers
+            logger.exception("The database did not carry a request through")
+            detail = "This could not be saved just now; send the same request again."
+            return problem_json(503, "unavailable", detail, **{"Retry-After": "1"})
 
     def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
