@@ -4,11 +4,11 @@ Values are ready for JSON: ids and times are text, money is in minor units.
 """
 
 import datetime
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from .models import KitchenTicket, Order, OrderItem
+from .pricing import percent_text
 
 
 def order_payload(order: Order) -> dict[str, Any]:
@@ -107,11 +107,6 @@ def ticket_payload(ticket: KitchenTicket) -> dict[str, Any]:
             for item in ticket.lines
         ],
     }
-
-
-def percent_text(percent: Decimal) -> str:
-    """20.000 as "20", 12.500 as "12.5"."""
-    return f"{percent.normalize():f}"
 
 
 def _id(value: UUID | None) -> str | None:
