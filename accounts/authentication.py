@@ -1,30 +1,24 @@
-"""Who is calling: `Authorization: Bearer <staff token or device token>`."""
+"""Who is calling: `Authorization: Bearer <staff token or device token>`, or a screen's cookie."""
 
 from typing import Any
 
-from django.db import connection
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
+from rest_framework.exceptions import PermissionDenied
 
+from .cookies import read_device_cookie
+from .errors import RestaurantSuspended
+from .identity import DeviceRevoked, SignInAgain, identify
 from .staff import JoinedDevice, Staff
-from .tokens import DeviceToken, InvalidToken, SessionToken, read_token
+from .tokens import InvalidToken, read_token
 
-# One look at the database for each request, inside the restaurant's fence: an ended session, a
-# revoked device and a member who left stop counting at once.
-FIND_STAFF = """
-    SELECT m.id, m.name, m.role, s.device_id, r.status
-      FROM accounts_staffsession s
-      JOIN accounts_membership m ON m.restaurant_id = s.restaurant_id AND m.id = s.membership_id
-      JOIN restaurants_restaurant r ON r.id = s.restaurant_id
-      LEFT JOIN accounts_device d ON d.restaurant_id = s.restaurant_id AND d.id = s.device_id
-     WHERE s.restaurant_id = %s AND s.id = %s AND s.ended_at IS NULL AND s.expires_at > now()
-       AND m.is_active AND d.revoked_at IS NULL
-"""
-FIND_DEVICE = """
-    SELECT d.id, d.name, d.kind, r.status
-      FROM accounts_device d JOIN restaurants_restaurant r ON r.id = d.restaurant_id
-     WHERE d.restaurant_id = %s AND d.token_hash = %s AND d.revoked_at IS NULL
-"""
+__all__ = [
+    "DeviceRevoked",
+    "RestaurantSuspended",
+    "SignInAgain",
+    "TokenAuthentication",
+    "WrongRestaurant",
+    "identify",
+]
 
 
 class WrongRestaurant(PermissionDenied):
@@ -32,62 +26,32 @@ class WrongRestaurant(PermissionDenied):
     default_detail = "This token is for another restaurant."
 
 
-class RestaurantSuspended(PermissionDenied):
-    default_code = "restaurant_suspended"
-    default_detail = "This restaurant is suspended. Ask the platform's owner."
-
-
-class SignInAgain(AuthenticationFailed):
-    default_code = "sign_in_again"
-    default_detail = "This sign-in has ended. Sign in again."
-
-
-class DeviceRevoked(AuthenticationFailed):
-    default_code = "device_revoked"
-    default_detail = "This device is not joined to the restaurant any more."
-
-
 class TokenAuthentication(BaseAuthentication):
-    """Bearer tokens of staff and of devices, for the restaurant in the URL and no other."""
+    """Tokens of staff and of devices, for the restaurant in the URL and no other.
+
+    A browser's screen may send its device cookie instead, with `X-Requested-With: fynlo`: no other
+    site's page can make a browser send that header, so none can act in the screen's name.
+    """
 
     def authenticate_header(self, request: Any) -> str:
         return "Bearer"
 
     def authenticate(self, request: Any) -> tuple[Staff | JoinedDevice, str] | None:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
+        token = self.find_token(request)
+        if token is None:
             return None
         try:
-            named = read_token(token.strip())
+            named = read_token(token)
         except InvalidToken as error:
             raise SignInAgain from error
-        restaurant_id = request.parser_context["kwargs"].get("restaurant_id")
-        if named.restaurant_id != restaurant_id:
+        if named.restaurant_id != request.parser_context["kwargs"].get("restaurant_id"):
             raise WrongRestaurant
         return identify(named), token
 
-
-def identify(named: SessionToken | DeviceToken) -> Staff | JoinedDevice:
-    """The caller that a token names, inside that restaurant's scope.
-
-    Raises SignInAgain, DeviceRevoked or RestaurantSuspended.
-    """
-    caller: Staff | JoinedDevice
-    with connection.cursor() as cursor:
-        if isinstance(named, SessionToken):
-            cursor.execute(FIND_STAFF, [named.restaurant_id, named.session_id])
-            row = cursor.fetchone()
-            if row is None:
-                raise SignInAgain
-            membership_id, name, role, device_id, status = row
-            caller = Staff(named.restaurant_id, membership_id, name, role, named.session_id, device_id)
-        else:
-            cursor.execute(FIND_DEVICE, [named.restaurant_id, named.token_hash])
-            row = cursor.fetchone()
-            if row is None:
-                raise DeviceRevoked
-            device_id, name, kind, status = row
-            caller = JoinedDevice(named.restaurant_id, device_id, name, kind)
-    if status != "active":
-        raise RestaurantSuspended
-    return caller
+    def find_token(self, request: Any) -> str | None:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme:
+            return token.strip() if scheme.lower() == "bearer" else None
+        if request.headers.get("X-Requested-With") == "fynlo":
+            return read_device_cookie(request._request)
+        return None

@@ -8,6 +8,10 @@ from .models import Role
 from .staff import JoinedDevice, Staff
 
 
+def manages(caller: Any) -> bool:
+    return isinstance(caller, Staff) and caller.has_role(Role.MANAGER, Role.OWNER)
+
+
 class IsStaff(BasePermission):
     """A member has signed in, of whatever role."""
 
@@ -28,7 +32,14 @@ class Manages(IsStaff):
     """Managers and owners."""
 
     def has_permission(self, request: Any, view: Any) -> bool:
-        return super().has_permission(request, view) and request.user.has_role(Role.MANAGER, Role.OWNER)
+        return manages(request.user)
+
+
+class IsDevice(BasePermission):
+    """A joined device on its own: a till on which somebody is about to sign in, a kitchen screen."""
+
+    def has_permission(self, request: Any, view: Any) -> bool:
+        return isinstance(request.user, JoinedDevice)
 
 
 class IsStaffOrDevice(BasePermission):

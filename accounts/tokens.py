@@ -59,7 +59,11 @@ def read_token(token: str) -> SessionToken | DeviceToken:
         return DeviceToken(int(restaurant_id), hash_token(token))
     try:
         claims = jwt.decode(
-            token, settings.SECRET_KEY, [ALGORITHM], audience=AUDIENCE, options={"require": ["exp", "rid", "sid"]}
+            token,
+            settings.SECRET_KEY,
+            [ALGORITHM],
+            audience=AUDIENCE,
+            options={"require": ["exp", "rid", "sid"]},
         )
         return SessionToken(int(claims["rid"]), UUID(claims["sid"]))
     except (jwt.InvalidTokenError, ValueError) as error:

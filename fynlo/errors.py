@@ -7,12 +7,13 @@ class DomainError(Exception):
     """A rule of the trade was broken. Becomes `application/problem+json` (RFC 9457).
 
     `code` is what a till program looks at and never changes; `detail` is for people; `field` names
-    the part of the request at fault, if one is.
+    the part of the request at fault, if one is; `retry_after` is in seconds (header Retry-After).
     """
 
     status: ClassVar[int] = 409
     code: ClassVar[str] = "conflict"
     detail: ClassVar[str] = "This cannot be done now."
+    retry_after: int | None = None
 
     def __init__(self, detail: str | None = None, *, field: str | None = None, **extra: Any) -> None:
         self.message = detail or self.detail

@@ -56,6 +56,7 @@ class KeyInFlight(DomainError):
     status = 409
     code = "request_in_flight"
     detail = "The first request with this Idempotency-Key is still running; try again in a moment."
+    retry_after = 1
 
 
 class Replay(Exception):
