@@ -45,6 +45,12 @@ def worker_id(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def test_database() -> str:
+    """The name of this worker's database."""
+    return str(connections["default"].settings_dict["NAME"])
+
+
+@pytest.fixture
 def dba() -> Iterator[psycopg.Connection]:
     """A superuser's connection, in autocommit: for looking behind the fence and for sabotage."""
     name = connections["default"].settings_dict["NAME"]

@@ -5,10 +5,8 @@ import json
 import multiprocessing
 import queue
 import sys
-import zoneinfo
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +60,16 @@ class Command(BaseCommand):
             raise CommandError(f"{error.filename} is missing.", returncode=2) from error
         for bad in year.bad_lines:
             self.stderr.write(f"{bad.file} line {bad.line}: {bad.reason}")
-        orders = list(islice(year.orders, limit))
+        orders = year.orders[:limit]
         restaurant = self._restaurant(slug, year)
         played = _played(restaurant)
         left = [order for order in orders if order.id("order") not in played]
         if played:
             self.stderr.write(f"{len(orders) - len(left)} of {len(orders)} orders were played before.")
         self._play(restaurant, left, tills=tills, base_url=base_url.rstrip("/"))
-        wanted = _totals_of_files(orders, year.menu)
+        ids = played | {order.id("order") for order in orders}
+        expected = [order for order in year.orders if order.id("order") in ids]
+        wanted = _totals_of_files(restaurant, expected, year.menu)
         found = _totals_of_restaurant(restaurant)
         self._report(restaurant, found, year.bad_lines, as_json=options["json"])
         if found != wanted:
@@ -213,13 +213,12 @@ def _played(restaurant: Restaurant) -> set[Any]:
 
 
 def _totals_of_files(
-    orders: Sequence[replay.PastOrder], menu: dict[str, replay.Pizza]
-) -> dict[str, list[int]]:
-    """{month or "all": [orders, items, revenue in minor units]} as the files have it."""
-    zone = zoneinfo.ZoneInfo(replay.TIMEZONE)
+    restaurant: Restaurant, orders: Sequence[replay.PastOrder], menu: dict[str, replay.Pizza]
+) -> Totals:
+    """What the files add up to, by the month of the restaurant's business day."""
     return _by_month(
         (
-            order.at.astimezone(zone).strftime("%Y-%m"),
+            f"{restaurant.business_date(order.at):%Y-%m}",
             1,
             sum(quantity for _, quantity in order.lines),
             sum(menu[code].price_minor * quantity for code, quantity in order.lines),

@@ -1,0 +1,73 @@
+"""Real server processes on free ports of loopback, started and ended by a test."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.databases import ROOT, role_url
+
+BIN = Path(sys.executable).parent
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextlib.contextmanager
+def web_server(database: str, **env: str) -> Iterator[str]:
+    """The web process on a database, as fynlo_app; yields its base URL."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [
+        BIN / "granian",
+        *["--interface", "wsgi", "fynlo.wsgi:application", "--host", "127.0.0.1", "--port", str(port)],
+        *["--workers", "1", "--blocking-threads", "4", "--log-level", "warning"],
+    ]
+    with running(command, database, PUBLIC_URL=url, **env):
+        wait_until_ready(f"{url}/health")
+        yield url
+
+
+@contextlib.contextmanager
+def running(command: list[str | Path], database: str, **env: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process with the application's environment; its output is shown when the body fails."""
+    environment = {**os.environ, "DATABASE_URL": role_url("app", database), **env}
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        try:
+            yield process
+        except BaseException:
+            log.seek(0)
+            print(log.read().decode(errors="replace")[-8000:])
+            raise
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def wait_until_ready(url: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=2) as answer:
+                if answer.status == 200:
+                    return
+        except (urllib.error.URLError, ConnectionError):
+            pass
+        time.sleep(0.1)
+    raise TimeoutError(url)
