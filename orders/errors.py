@@ -55,7 +55,7 @@ class NotOnMenu(InvalidInput):
 class SoldOut(DomainError):
     code = "sold_out"
 
-    def __init__(self, name: str, *, field: str, **extra: Any) -> None:
+    def __init__(self, name: str, *, field: str | None = None, **extra: Any) -> None:
         super().__init__(f"{name} is sold out.", field=field, **extra)
 
 

@@ -1,6 +1,7 @@
 """Bills and what the kitchen makes for them."""
 
 from typing import ClassVar
+from uuid import UUID
 
 from django.core.validators import MinValueValidator
 from django.db import models
@@ -21,6 +22,15 @@ class OrderQuerySet(models.QuerySet["Order"]):
             models.Prefetch("items", queryset=lines, to_attr="lines")
         )
 
+    def lock(self, order_id: UUID) -> "Order":
+        """The order with its details, its row locked until the transaction ends.
+
+        Locked first and read after: a row joined to one that had to be waited for may be an older one.
+        Raises DoesNotExist.
+        """
+        self.select_for_update().only("pk").get(pk=order_id)
+        return self.with_details().get(pk=order_id)
+
 
 class Order(TenantModel):
     """One party's bill, open from the first item until it is paid and closed.
@@ -30,6 +40,8 @@ class Order(TenantModel):
     units of `currency`, frozen when the order was opened, and includes tax; `tax_lines` is
     [{"percent": "20", "gross_minor": n, "net_minor": n, "tax_minor": n}, …]. `captured_minor`,
     `refunded_minor` and `reserved_minor` are what payments reports; only payments changes them.
+    `request_hash` is the SHA-256 (hex) of what the till asked for when it opened the order, by which a
+    repeat is told from another order with the same id.
     """
 
     class Kind(models.TextChoices):
@@ -42,6 +54,7 @@ class Order(TenantModel):
         VOIDED = "voided", "Voided"
 
     number = models.BigIntegerField()
+    request_hash = models.CharField(max_length=64, blank=True, editable=False)
     kind = models.CharField(max_length=10, choices=Kind)
     status = models.CharField(max_length=10, choices=Status, default=Status.OPEN)
     version = models.PositiveIntegerField(default=1)
@@ -69,6 +82,7 @@ class Order(TenantModel):
     void_reason = models.CharField(max_length=200, blank=True)
 
     lines: list["OrderItem"]  # its items, where it was loaded with_details()
+    is_repeat: bool = False  # a service found that the request had been carried out before
 
     objects: ClassVar = OrderQuerySet.as_manager()
 

@@ -71,6 +71,18 @@ def item_payload(item: OrderItem) -> dict[str, Any]:
     }
 
 
+def floor_order_payload(order: Order) -> dict[str, Any]:
+    """An open order as the floor's screen shows it on its table."""
+    return {
+        "id": str(order.pk),
+        "number": order.number,
+        "covers": order.covers,
+        "total_minor": order.total_minor,
+        "balance_due_minor": order.balance_due_minor,
+        "opened_at": _time(order.opened_at),
+    }
+
+
 def ticket_payload(ticket: KitchenTicket) -> dict[str, Any]:
     """A kitchen ticket in full, as a screen shows it: no prices. Load it `with_details()`."""
     order = ticket.order

@@ -6,6 +6,7 @@ a bill add up; half a penny and more is rounded up, less is rounded down (VAT No
 forbids retailers to round down only; HMRC manual VATREC12030). Net is the rest: net + tax = gross.
 """
 
+import datetime
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import NotRequired, TypedDict
@@ -49,6 +50,15 @@ class MenuEntry(TypedDict):
     is_active: bool
     is_sold_out: bool
     groups: list[GroupEntry]
+
+
+class RateEntry(TypedDict):
+    """A tax rate; `valid_from` is an ISO date, `percent` is text."""
+
+    tax_class_id: str
+    dining_mode: str
+    percent: str
+    valid_from: str
 
 
 class TaxLine(TypedDict):
@@ -107,6 +117,21 @@ def choose_modifiers(
 def unit_price(price_minor: int, modifiers: Iterable[ModifierEntry]) -> int:
     """The item with its modifiers. However much is left out, nobody is paid for eating."""
     return max(0, price_minor + sum(modifier["price_minor"] for modifier in modifiers))
+
+
+def percent_on(
+    rates: Iterable[RateEntry], tax_class_id: str, on: datetime.date, dining_mode: str
+) -> Decimal | None:
+    """The rate of a class on a business date, by the rule of `restaurants.models.TaxRate`."""
+    day = on.isoformat()
+    fitting = [
+        (rate["valid_from"], rate["dining_mode"] == dining_mode, rate["percent"])
+        for rate in rates
+        if rate["tax_class_id"] == tax_class_id
+        and rate["valid_from"] <= day
+        and rate["dining_mode"] in ("any", dining_mode)
+    ]
+    return Decimal(max(fitting)[2]) if fitting else None
 
 
 def included_tax(gross_minor: int, percent: Decimal) -> int:

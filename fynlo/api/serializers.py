@@ -97,6 +97,17 @@ class WholeNumberField(serializers.IntegerField):
         return data
 
 
+class FlagField(serializers.BooleanField):
+    """true or false, and nothing that only sounds like them."""
+
+    def run_validation(self, data: Any = empty) -> Any:
+        if data is True or data is False:
+            return data
+        if data is empty or data is None:
+            return super().run_validation(data)
+        self.fail("invalid", input=data)
+
+
 class TextField(serializers.CharField):
     """Text as it was typed, spaces included; where it may not be blank, spaces alone do not count."""
 

@@ -7,7 +7,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from fynlo.api.exceptions import field_errors
-from fynlo.api.serializers import IdField, NewIdField, StrictSerializer, TextField, WholeNumberField
+from fynlo.api.serializers import FlagField, IdField, NewIdField, StrictSerializer, TextField, WholeNumberField
 from fynlo.tenancy.fields import uuid7
 
 
@@ -21,6 +21,7 @@ class BodySerializer(StrictSerializer):
     parent = IdField(required=False, allow_null=True)
     name = TextField(max_length=10)
     lines = LineSerializer(many=True, max_length=2, default=list)
+    is_urgent = FlagField(default=False)
     tags = serializers.ListField(child=TextField(max_length=3), required=False)
 
     def validate_name(self, name: str) -> str:
@@ -48,6 +49,7 @@ def test_good_input_comes_out_as_it_was_typed():
         "name": " Zoë's 🍕\n",
         "lines": [{"quantity": 2}, {"quantity": 9, "note": "a b"}],
         "tags": ["x"],
+        "is_urgent": True,
     }
     assert BodySerializer.read(body) == {
         "id": new,
@@ -55,12 +57,14 @@ def test_good_input_comes_out_as_it_was_typed():
         "name": " Zoë's 🍕\n",
         "lines": [{"quantity": 2, "note": ""}, {"quantity": 9, "note": "a b"}],
         "tags": ["x"],
+        "is_urgent": True,
     }
     assert BodySerializer.read({"id": str(new), "parent": None, "name": "x"}) == {
         "id": new,
         "parent": None,
         "name": "x",
         "lines": [],
+        "is_urgent": False,
     }
 
 
@@ -69,6 +73,12 @@ def test_a_whole_number_is_nothing_else(wrong):
     body = {"id": str(uuid7()), "name": "x", "lines": [{"quantity": 1}, {"quantity": wrong}]}
     ((field, _),) = faults(body)
     assert field == "lines.1.quantity"
+
+
+@pytest.mark.parametrize("wrong", [1, 0, "true", "yes", None, [], {}, 1.0])
+def test_a_flag_is_true_or_false(wrong):
+    ((field, _),) = faults({"id": str(uuid7()), "name": "x", "is_urgent": wrong})
+    assert field == "is_urgent"
 
 
 @pytest.mark.parametrize("wrong", [1, True, None, [], {}, "", "   ", "a\0b", "x" * 11, "\ud800"])

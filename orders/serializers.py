@@ -1,0 +1,202 @@
+"""What the order endpoints take, and how their answers look."""
+
+from rest_framework import serializers
+
+from fynlo.api.serializers import (
+    FlagField,
+    IdField,
+    NewIdField,
+    StrictSerializer,
+    TextField,
+    WholeNumberField,
+)
+
+from .models import Order, OrderItem
+from .pricing import QUANTITY_MAX
+from .services.ordering import ITEMS_MAX
+
+COVERS_MAX = 500
+
+# In
+
+
+class NewItemSerializer(StrictSerializer):
+    """A line to add. The server prices it: there is no price to send."""
+
+    id = NewIdField(help_text="The line's id, a UUIDv7 that the till makes; a repeat of it adds nothing.")
+    menu_item_id = IdField()
+    quantity = WholeNumberField(min_value=1, max_value=QUANTITY_MAX, default=1)
+    modifiers = serializers.ListField(
+        child=IdField(), max_length=50, default=list, help_text="Ids of the chosen modifiers."
+    )
+    note = TextField(max_length=200, allow_blank=True, default="", help_text="For the kitchen.")
+    seat = WholeNumberField(min_value=1, max_value=COVERS_MAX, allow_null=True, default=None)
+    course = WholeNumberField(min_value=1, max_value=20, default=1)
+
+
+class OpenOrderSerializer(StrictSerializer):
+    """A new order. `table_id` is needed for eating in and refused for taking away."""
+
+    id = NewIdField(
+        help_text="The order's id, a UUIDv7 that the till makes; a repeat of it opens no second order."
+    )
+    kind = serializers.ChoiceField(choices=Order.Kind.choices)
+    table_id = IdField(allow_null=True, default=None)
+    covers = WholeNumberField(min_value=1, max_value=COVERS_MAX, default=1, help_text="How many guests.")
+    customer_name = TextField(max_length=80, allow_blank=True, default="")
+    note = TextField(max_length=300, allow_blank=True, default="")
+    items = serializers.ListField(child=NewItemSerializer(), max_length=ITEMS_MAX, default=list)
+    send = FlagField(default=False, help_text="Send the items to the kitchen at once.")
+    opened_at = serializers.DateTimeField(
+        required=False,
+        help_text="Imports an order of the past. Only an owner signed in by password may; the kitchen gets "
+        "no tickets.",
+    )
+
+
+class AddItemsSerializer(StrictSerializer):
+    items = serializers.ListField(child=NewItemSerializer(), min_length=1, max_length=ITEMS_MAX)
+
+
+class ChangeItemSerializer(StrictSerializer):
+    """What to change of a line that has not been sent; the rest stays."""
+
+    quantity = WholeNumberField(min_value=1, max_value=QUANTITY_MAX, required=False)
+    modifiers = serializers.ListField(
+        child=IdField(), max_length=50, required=False, help_text="Ids of all modifiers chosen from now on."
+    )
+    note = TextField(max_length=200, allow_blank=True, required=False)
+    seat = WholeNumberField(min_value=1, max_value=COVERS_MAX, allow_null=True, required=False)
+    course = WholeNumberField(min_value=1, max_value=20, required=False)
+
+
+class ChangeOrderSerializer(StrictSerializer):
+    """What to change of an open order; the rest stays."""
+
+    kind = serializers.ChoiceField(
+        choices=Order.Kind.choices,
+        required=False,
+        help_text="Switching taxes every line anew. A takeaway gives its table up; eating in needs one.",
+    )
+    table_id = IdField(allow_null=True, required=False)
+    covers = WholeNumberField(min_value=1, max_value=COVERS_MAX, required=False)
+    customer_name = TextField(max_length=80, allow_blank=True, required=False)
+    note = TextField(max_length=300, allow_blank=True, required=False)
+
+
+class SendOrderSerializer(StrictSerializer):
+    """Nothing to say: all that has not been sent goes."""
+
+
+class VoidSerializer(StrictSerializer):
+    reason = TextField(max_length=200, help_text="Why, for whoever looks into voids later.")
+
+
+class OrderFilterSerializer(StrictSerializer):
+    status = serializers.ChoiceField(choices=Order.Status.choices, required=False)
+    table = IdField(required=False, help_text="A table's id.")
+    business_date = serializers.DateField(required=False)
+    cursor = serializers.CharField(required=False, help_text="From `next` or `previous` of a page.")
+    page_size = serializers.IntegerField(min_value=1, max_value=200, required=False)
+
+
+# Out: these describe `orders/payloads.py`, which writes the documents
+
+
+class ChosenModifierSerializer(serializers.Serializer):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    price_minor = serializers.IntegerField()
+
+
+class OrderItemSerializer(serializers.Serializer):
+    """A line of an order, named, priced and taxed as it was when it was ordered."""
+
+    id = serializers.UUIDField()
+    menu_item_id = serializers.UUIDField()
+    name = serializers.CharField()
+    quantity = serializers.IntegerField()
+    unit_price_minor = serializers.IntegerField(help_text="With its modifiers.")
+    total_minor = serializers.IntegerField()
+    tax_percent = serializers.CharField(help_text='Such as "20" or "12.5".')
+    modifiers = ChosenModifierSerializer(many=True)
+    note = serializers.CharField(allow_blank=True)
+    seat = serializers.IntegerField(allow_null=True)
+    course = serializers.IntegerField()
+    status = serializers.ChoiceField(choices=OrderItem.Status.choices)
+    station_id = serializers.UUIDField()
+    ticket_id = serializers.UUIDField(allow_null=True)
+    added_by = serializers.CharField()
+    added_at = serializers.DateTimeField()
+    done_at = serializers.DateTimeField(allow_null=True, help_text="When the kitchen had made it.")
+    voided_by = serializers.CharField(allow_null=True)
+    voided_at = serializers.DateTimeField(allow_null=True)
+    void_reason = serializers.CharField(allow_blank=True)
+
+
+class TaxLineSerializer(serializers.Serializer):
+    percent = serializers.CharField()
+    gross_minor = serializers.IntegerField()
+    net_minor = serializers.IntegerField()
+    tax_minor = serializers.IntegerField()
+
+
+class OrderSerializer(serializers.Serializer):
+    """A bill. Amounts are in minor units of `currency` and include tax."""
+
+    id = serializers.UUIDField()
+    number = serializers.IntegerField(help_text="The human one, without gaps in a restaurant.")
+    kind = serializers.ChoiceField(choices=Order.Kind.choices)
+    status = serializers.ChoiceField(choices=Order.Status.choices)
+    version = serializers.IntegerField(help_text="Rises with every change; it is the ETag.")
+    table_id = serializers.UUIDField(allow_null=True)
+    table = serializers.CharField(allow_null=True, help_text="The table's name.")
+    covers = serializers.IntegerField()
+    customer_name = serializers.CharField(allow_blank=True)
+    note = serializers.CharField(allow_blank=True)
+    currency = serializers.CharField()
+    business_date = serializers.DateField()
+    total_minor = serializers.IntegerField()
+    tax_minor = serializers.IntegerField()
+    tax_lines = TaxLineSerializer(many=True, help_text="By rate, highest first.")
+    reserved_minor = serializers.IntegerField(help_text="Set aside for payments that are under way.")
+    captured_minor = serializers.IntegerField()
+    refunded_minor = serializers.IntegerField()
+    paid_minor = serializers.IntegerField()
+    balance_due_minor = serializers.IntegerField()
+    opened_by_id = serializers.UUIDField()
+    opened_by = serializers.CharField()
+    opened_at = serializers.DateTimeField()
+    closed_at = serializers.DateTimeField(allow_null=True)
+    voided_by = serializers.CharField(allow_null=True)
+    voided_at = serializers.DateTimeField(allow_null=True)
+    void_reason = serializers.CharField(allow_blank=True)
+    items = OrderItemSerializer(many=True)
+
+
+class OrderPageSerializer(serializers.Serializer):
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = OrderSerializer(many=True)
+
+
+class FloorOrderSerializer(serializers.Serializer):
+    id = serializers.UUIDField()
+    number = serializers.IntegerField()
+    covers = serializers.IntegerField()
+    total_minor = serializers.IntegerField()
+    balance_due_minor = serializers.IntegerField()
+    opened_at = serializers.DateTimeField()
+
+
+class FloorTableSerializer(serializers.Serializer):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    floor = serializers.CharField(help_text="The room's name.")
+    seats = serializers.IntegerField()
+    orders = FloorOrderSerializer(many=True, help_text="Its open orders, oldest first.")
+
+
+class FloorSerializer(serializers.Serializer):
+    currency = serializers.CharField()
+    tables = FloorTableSerializer(many=True)
