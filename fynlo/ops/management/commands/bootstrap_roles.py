@@ -32,7 +32,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
 
     def handle(self, *args: Any, check: bool, json: bool, **options: Any) -> None:
-        database = settings.DATABASES["default"]["NAME"]
+        database = str(settings.DATABASES["default"]["NAME"])
         url = _secret("ADMIN_DATABASE_URL")
         if not url:
             raise CommandError("ADMIN_DATABASE_URL is not set.", returncode=MISCONFIGURED)
