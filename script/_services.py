@@ -38,6 +38,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / ".data"
 LOGINS = ("app", "platform", "migrator", "readonly", "backup")
 SOCKET_PATH_LIMIT = 107
+MEMBERS = "members.lock"  # shared by all who use the servers
 MAINTENANCE_DATABASES = ("", "postgres", "template1")
 
 POSTGRES_CONF = """\
@@ -229,11 +230,9 @@ class Embedded:
 
     def join(self) -> None:
         """Start what does not run, and keep it running until leave()."""
-        for directory in (self.locks, self.directory):
-            directory.mkdir(parents=True, exist_ok=True)
-            directory.chmod(0o711 if self.user else 0o700)
+        self._make_directories()
         with self._starting():
-            self._membership = os.open(self.locks / "members.lock", os.O_RDWR | os.O_CREAT, 0o600)
+            self._membership = os.open(self.locks / MEMBERS, os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._membership, fcntl.LOCK_SH)
             self.start()
 
@@ -272,11 +271,31 @@ class Embedded:
             child.poll()
         shutil.rmtree(self.sockets, ignore_errors=True)
 
+    def revive(self) -> list[str]:
+        """Start again what has died since join(); returns the names of those started."""
+        if self._postgres_pid() and self._valkey_pid():
+            return []
+        with self._starting():
+            return self.start()
+
     def remove(self) -> None:
-        """Stop, and forget all rows."""
-        self.stop()
-        for directory in (self.postgres_data, self.valkey_data):
-            shutil.rmtree(directory, ignore_errors=True)
+        """Stop, and forget all rows. Refuses while another process of this checkout uses them."""
+        self._make_directories()
+        with self._starting(), (self.locks / MEMBERS).open("a") as members:
+            try:
+                fcntl.flock(members, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ServicesError(
+                    "Another command of this checkout uses the database: stop it first."
+                ) from None
+            self.stop()
+            for directory in (self.postgres_data, self.valkey_data):
+                shutil.rmtree(directory, ignore_errors=True)
+
+    def _make_directories(self) -> None:
+        for directory in (self.locks, self.directory):
+            directory.mkdir(parents=True, exist_ok=True)
+            directory.chmod(0o711 if self.user else 0o700)
 
     @contextlib.contextmanager
     def _starting(self) -> Iterator[None]:
