@@ -46,7 +46,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=fynlo.tenancy.fields.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('name', models.CharField(max_length=20)),
                 ('value', models.BigIntegerField(default=0)),
-                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.require_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
+                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.current_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
             ],
             options={
                 'db_table': 'restaurants_counter',
@@ -58,7 +58,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=fynlo.tenancy.fields.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('name', models.CharField(max_length=60)),
                 ('position', models.PositiveSmallIntegerField(default=0)),
-                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.require_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
+                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.current_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
             ],
             options={
                 'db_table': 'restaurants_floor',
@@ -74,7 +74,7 @@ class Migration(migrations.Migration):
                 ('position', models.PositiveSmallIntegerField(default=0)),
                 ('is_active', models.BooleanField(default=True)),
                 ('floor', fynlo.tenancy.fields.TenantForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='tables', to='restaurants.floor')),
-                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.require_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
+                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.current_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
             ],
             options={
                 'db_table': 'restaurants_table',
@@ -86,7 +86,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=fynlo.tenancy.fields.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('name', models.CharField(max_length=60)),
-                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.require_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
+                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.current_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
             ],
             options={
                 'verbose_name_plural': 'tax classes',
@@ -101,7 +101,7 @@ class Migration(migrations.Migration):
                 ('dining_mode', models.CharField(choices=[('any', 'Eating in and taking away'), ('dine_in', 'Eating in'), ('takeaway', 'Taking away')], default='any', max_length=10)),
                 ('percent', models.DecimalField(decimal_places=3, max_digits=6, validators=[django.core.validators.MinValueValidator(Decimal('0')), django.core.validators.MaxValueValidator(Decimal('100'))])),
                 ('valid_from', models.DateField(default=datetime.date(2000, 1, 1))),
-                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.require_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
+                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.current_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
                 ('tax_class', fynlo.tenancy.fields.TenantForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rates', to='restaurants.taxclass')),
             ],
             options={
@@ -113,7 +113,7 @@ class Migration(migrations.Migration):
             name='KitchenStation',
             fields=[
                 ('id', models.UUIDField(default=fynlo.tenancy.fields.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.require_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
+                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.current_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
                 ('name', models.CharField(max_length=40)),
                 ('position', models.PositiveSmallIntegerField(default=0)),
             ],
@@ -126,7 +126,7 @@ class Migration(migrations.Migration):
             name='MenuCategory',
             fields=[
                 ('id', models.UUIDField(default=fynlo.tenancy.fields.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.require_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
+                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.current_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
                 ('name', models.CharField(max_length=80)),
                 ('position', models.PositiveSmallIntegerField(default=0)),
             ],
@@ -140,7 +140,7 @@ class Migration(migrations.Migration):
             name='ModifierGroup',
             fields=[
                 ('id', models.UUIDField(default=fynlo.tenancy.fields.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.require_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
+                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.current_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
                 ('name', models.CharField(max_length=80)),
                 ('min_select', models.PositiveSmallIntegerField(default=0)),
                 ('max_select', models.PositiveSmallIntegerField(default=1, validators=[django.core.validators.MinValueValidator(1)])),
@@ -159,7 +159,7 @@ class Migration(migrations.Migration):
                 ('is_sold_out', models.BooleanField(default=False)),
                 ('position', models.PositiveSmallIntegerField(default=0)),
                 ('group', fynlo.tenancy.fields.TenantForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='modifiers', to='restaurants.modifiergroup')),
-                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.require_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
+                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.current_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
             ],
             options={
                 'db_table': 'restaurants_modifier',
@@ -170,7 +170,7 @@ class Migration(migrations.Migration):
             name='MenuItem',
             fields=[
                 ('id', models.UUIDField(default=fynlo.tenancy.fields.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.require_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
+                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.current_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
                 ('code', models.CharField(blank=True, max_length=40)),
                 ('name', models.CharField(max_length=120, validators=[restaurants.models.validate_not_blank])),
                 ('description', models.TextField(blank=True, max_length=1000)),
@@ -194,7 +194,7 @@ class Migration(migrations.Migration):
                 ('position', models.PositiveSmallIntegerField(default=0)),
                 ('item', fynlo.tenancy.fields.TenantForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='group_links', to='restaurants.menuitem')),
                 ('group', fynlo.tenancy.fields.TenantForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='item_links', to='restaurants.modifiergroup')),
-                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.require_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
+                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.current_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
             ],
             options={
                 'db_table': 'restaurants_menuitemmodifiergroup',
