@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from psycopg.pq import TransactionStatus
 
@@ -20,9 +21,10 @@ SET_RESTAURANT = "SELECT set_config('app.restaurant_id', %s, true)"
 
 @functools.cache
 def _tenant_table_pattern() -> re.Pattern[str]:
-    from .models import tenant_models
+    from .models import TenantBase
 
-    names = "|".join(re.escape(model._meta.db_table) for model in tenant_models())
+    fenced = (model for model in apps.get_models(include_auto_created=True) if isinstance(model, TenantBase))
+    names = "|".join(re.escape(model._meta.db_table) for model in fenced)  # views under the fence too
     return re.compile(rf"\b(?:{names})\b") if names else re.compile(r"(?!)")
 
 
