@@ -7,6 +7,9 @@ import datetime
 from typing import Any
 from uuid import UUID
 
+from accounts.models import Membership
+from restaurants.models import Table
+
 from .models import KitchenTicket, Order, OrderItem
 from .pricing import percent_text
 
@@ -20,7 +23,7 @@ def order_payload(order: Order) -> dict[str, Any]:
         "status": order.status,
         "version": order.version,
         "table_id": _id(order.table_id),
-        "table": order.table.name if order.table else None,
+        "table": _name(order.table),
         "covers": order.covers,
         "customer_name": order.customer_name,
         "note": order.note,
@@ -38,7 +41,7 @@ def order_payload(order: Order) -> dict[str, Any]:
         "opened_by": order.opened_by.name,
         "opened_at": _time(order.opened_at),
         "closed_at": _time(order.closed_at),
-        "voided_by": order.voided_by.name if order.voided_by else None,
+        "voided_by": _name(order.voided_by),
         "voided_at": _time(order.voided_at),
         "void_reason": order.void_reason,
         "items": [item_payload(item) for item in order.lines],
@@ -65,7 +68,7 @@ def item_payload(item: OrderItem) -> dict[str, Any]:
         "added_by": item.added_by.name,
         "added_at": _time(item.added_at),
         "done_at": _time(item.done_at),
-        "voided_by": item.voided_by.name if item.voided_by else None,
+        "voided_by": _name(item.voided_by),
         "voided_at": _time(item.voided_at),
         "void_reason": item.void_reason,
     }
@@ -91,7 +94,7 @@ def ticket_payload(ticket: KitchenTicket) -> dict[str, Any]:
         "order_id": str(order.pk),
         "order_number": order.number,
         "order_kind": order.kind,
-        "table": order.table.name if order.table else None,
+        "table": _name(order.table),
         "covers": order.covers,
         "waiter": order.opened_by.name,
         "customer_name": order.customer_name,
@@ -123,6 +126,10 @@ def ticket_payload(ticket: KitchenTicket) -> dict[str, Any]:
 
 def _id(value: UUID | None) -> str | None:
     return str(value) if value else None
+
+
+def _name(row: Table | Membership | None) -> str | None:
+    return row.name if row else None
 
 
 def _time(moment: datetime.datetime | None) -> str | None:

@@ -119,19 +119,15 @@ def unit_price(price_minor: int, modifiers: Iterable[ModifierEntry]) -> int:
     return max(0, price_minor + sum(modifier["price_minor"] for modifier in modifiers))
 
 
-def percent_on(
-    rates: Iterable[RateEntry], tax_class_id: str, on: datetime.date, dining_mode: str
-) -> Decimal | None:
-    """The rate of a class on a business date, by the rule of `restaurants.models.TaxRate`."""
+def percents_on(rates: Iterable[RateEntry], on: datetime.date, dining_mode: str) -> dict[str, Decimal]:
+    """The rate of each tax class on a business date, by the rule of `restaurants.models.TaxRate`."""
     day = on.isoformat()
-    fitting = [
-        (rate["valid_from"], rate["dining_mode"] == dining_mode, rate["percent"])
-        for rate in rates
-        if rate["tax_class_id"] == tax_class_id
-        and rate["valid_from"] <= day
-        and rate["dining_mode"] in ("any", dining_mode)
-    ]
-    return Decimal(max(fitting)[2]) if fitting else None
+    best: dict[str, tuple[str, bool, str]] = {}
+    for rate in rates:
+        if rate["valid_from"] <= day and rate["dining_mode"] in ("any", dining_mode):
+            claim = (rate["valid_from"], rate["dining_mode"] == dining_mode, rate["percent"])
+            best[rate["tax_class_id"]] = max(claim, best.get(rate["tax_class_id"], claim))
+    return {tax_class_id: Decimal(percent) for tax_class_id, (_, _, percent) in best.items()}
 
 
 def included_tax(gross_minor: int, percent: Decimal) -> int:

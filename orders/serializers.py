@@ -5,6 +5,7 @@ from rest_framework import serializers
 from fynlo.api.serializers import (
     FlagField,
     IdField,
+    ListField,
     NewIdField,
     StrictSerializer,
     TextField,
@@ -26,7 +27,7 @@ class NewItemSerializer(StrictSerializer):
     id = NewIdField(help_text="The line's id, a UUIDv7 that the till makes; a repeat of it adds nothing.")
     menu_item_id = IdField()
     quantity = WholeNumberField(min_value=1, max_value=QUANTITY_MAX, default=1)
-    modifiers = serializers.ListField(
+    modifiers = ListField(
         child=IdField(), max_length=50, default=list, help_text="Ids of the chosen modifiers."
     )
     note = TextField(max_length=200, allow_blank=True, default="", help_text="For the kitchen.")
@@ -45,7 +46,7 @@ class OpenOrderSerializer(StrictSerializer):
     covers = WholeNumberField(min_value=1, max_value=COVERS_MAX, default=1, help_text="How many guests.")
     customer_name = TextField(max_length=80, allow_blank=True, default="")
     note = TextField(max_length=300, allow_blank=True, default="")
-    items = serializers.ListField(child=NewItemSerializer(), max_length=ITEMS_MAX, default=list)
+    items = ListField(child=NewItemSerializer(), max_length=ITEMS_MAX, default=list)
     send = FlagField(default=False, help_text="Send the items to the kitchen at once.")
     opened_at = serializers.DateTimeField(
         required=False,
@@ -55,14 +56,14 @@ class OpenOrderSerializer(StrictSerializer):
 
 
 class AddItemsSerializer(StrictSerializer):
-    items = serializers.ListField(child=NewItemSerializer(), min_length=1, max_length=ITEMS_MAX)
+    items = ListField(child=NewItemSerializer(), min_length=1, max_length=ITEMS_MAX)
 
 
 class ChangeItemSerializer(StrictSerializer):
     """What to change of a line that has not been sent; the rest stays."""
 
     quantity = WholeNumberField(min_value=1, max_value=QUANTITY_MAX, required=False)
-    modifiers = serializers.ListField(
+    modifiers = ListField(
         child=IdField(), max_length=50, required=False, help_text="Ids of all modifiers chosen from now on."
     )
     note = TextField(max_length=200, allow_blank=True, required=False)

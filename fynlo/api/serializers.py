@@ -139,14 +139,17 @@ class IdField(serializers.UUIDField):
         self._is_plain = "validators" not in kwargs
 
     def run_validation(self, data: Any = empty) -> Any:
-        if self._is_plain and isinstance(data, str):
+        if self._is_plain and type(data) is str:
             return self.to_internal_value(data)
         return super().run_validation(data)
 
     def to_internal_value(self, data: Any) -> UUID:
-        if not isinstance(data, str):
-            self.fail("invalid", value=data)
-        return super().to_internal_value(data)
+        if type(data) is str:
+            try:
+                return UUID(data)
+            except ValueError:
+                pass
+        self.fail("invalid", value=data)
 
 
 class NewIdField(IdField):
@@ -156,6 +159,31 @@ class NewIdField(IdField):
 
     def to_internal_value(self, data: Any) -> UUID:
         value = super().to_internal_value(data)
-        if value.version != 7:
+        if value.int >> 76 & 0xF != 7 or value.int >> 62 & 0b11 != 0b10:
             self.fail("version")
         return value
+
+
+class ListField(serializers.ListField):
+    """A list, each item checked by `child`."""
+
+    max_length: int
+
+    def __init__(self, *, max_length: int, **kwargs: Any) -> None:
+        super().__init__(max_length=max_length, **kwargs)
+        self._is_plain = "validators" not in kwargs
+
+    def run_validation(self, data: Any = empty) -> Any:
+        fits = type(data) is list and (self.min_length or 0) <= len(data) <= self.max_length
+        if not (self._is_plain and fits):
+            return super().run_validation(data)
+        values: list[Any] = []
+        errors: dict[Any, Any] = {}
+        for index, item in enumerate(data):
+            try:
+                values.append(self.child.run_validation(item))
+            except ValidationError as error:
+                errors[index] = error.detail
+        if errors:
+            raise ValidationError(errors)
+        return values

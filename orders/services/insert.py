@@ -1,25 +1,26 @@
 """Writing a new order in one statement."""
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from django.db import connection, models, transaction
+from django.db import connection, transaction
 
 from accounts.staff import Staff
 from fynlo.events.log import NewEvent
 from fynlo.events.poke import poke
 from fynlo.tenancy.scope import require_restaurant_id
-from orders.models import KitchenTicket, Order, OrderItem
+from orders.models import KitchenTicket, Order
 from orders.payloads import order_payload, ticket_payload
+
+from .rows import columns_of
 
 # The plain way (take a number, insert the order, its lines and its tickets, append the events) is six
 # round trips and some 500 calls for each line. Placing an order is what a till does all evening, so it
 # is one statement, whatever the number of lines. tests/orders/test_insert.py holds it equal to opening
 # an empty order, adding the items and sending them.
 #
-# The order comes before the counter moves, so a repeated id gives no number out: of two tills that send
+# The order goes in before the counter moves, so a repeated id uses up no number: of two tills that send
 # the same order at once, the second waits for the counter's row, then meets the first one's order and
 # writes nothing. The events come last because their head stays locked until commit; the number is put
 # into their payloads here, where it is known.
@@ -30,9 +31,9 @@ INSERT_ORDER = """
          WHERE restaurant_id = %s AND name = 'order' FOR UPDATE
     ),
     new_order AS (
-        INSERT INTO orders_order ({order_columns})
-        SELECT {order_values}
-          FROM counter, sent, jsonb_to_record(sent.document -> 'order') AS o({order_types})
+        INSERT INTO orders_order
+        SELECT o.* FROM counter, sent, jsonb_populate_record(NULL::orders_order,
+               sent.document -> 'order' || jsonb_build_object('number', counter.next)) AS o
             ON CONFLICT (id) DO NOTHING
         RETURNING number
     ),
@@ -41,14 +42,14 @@ INSERT_ORDER = """
           FROM new_order WHERE restaurant_id = %s AND name = 'order'
     ),
     new_tickets AS (
-        INSERT INTO orders_kitchenticket ({ticket_columns})
-        SELECT {ticket_values}
-          FROM new_order, sent, jsonb_to_recordset(sent.document -> 'tickets') AS t({ticket_types})
+        INSERT INTO orders_kitchenticket
+        SELECT t.* FROM new_order, sent,
+               jsonb_populate_recordset(NULL::orders_kitchenticket, sent.document -> 'tickets') AS t
     ),
     new_items AS (
-        INSERT INTO orders_orderitem ({item_columns})
-        SELECT {item_values}
-          FROM new_order, sent, jsonb_to_recordset(sent.document -> 'items') AS i({item_types})
+        INSERT INTO orders_orderitem
+        SELECT i.* FROM new_order, sent,
+               jsonb_populate_recordset(NULL::orders_orderitem, sent.document -> 'items') AS i
     ),
     head AS (
         UPDATE events_streamhead SET last_seq = last_seq + jsonb_array_length(sent.document -> 'events')
@@ -76,9 +77,9 @@ def insert_order(order: Order, tickets: Sequence[KitchenTicket], *, by: Staff) -
     events = [("number", NewEvent("order.opened", order.pk, order_payload(order)))]
     events += [("order_number", NewEvent("ticket.created", t.pk, ticket_payload(t))) for t in tickets]
     document = {
-        "order": row_of(order),
-        "tickets": [row_of(ticket) for ticket in tickets],
-        "items": [row_of(item) for item in order.lines],
+        "order": columns_of(order),
+        "tickets": [columns_of(ticket) for ticket in tickets],
+        "items": [columns_of(item) for item in order.lines],
         "events": [
             {
                 "n": n,
@@ -94,29 +95,10 @@ def insert_order(order: Order, tickets: Sequence[KitchenTicket], *, by: Staff) -
     }
     parameters: list[Any] = [orjson.dumps(document, default=str).decode(), *[restaurant_id] * 4]
     with connection.cursor() as cursor:
-        cursor.execute(_statement(), parameters)
+        cursor.execute(INSERT_ORDER, parameters)
         written = cursor.fetchone()
     if written is None:
         return False
     order.number, last_seq = written
     transaction.on_commit(lambda: poke(restaurant_id, last_seq), robust=True)
     return True
-
-
-@functools.cache
-def _statement() -> str:
-    names: dict[str, str] = {}
-    for prefix, model in (("order", Order), ("ticket", KitchenTicket), ("item", OrderItem)):
-        fields = [
-            (str(field.column), str(field.db_type(connection))) for field in model._meta.concrete_fields
-        ]
-        names[f"{prefix}_columns"] = ", ".join(column for column, _ in fields)
-        names[f"{prefix}_values"] = ", ".join(f"{prefix[0]}.{column}" for column, _ in fields)
-        names[f"{prefix}_types"] = ", ".join(f"{column} {type_}" for column, type_ in fields)
-    names["order_values"] = names["order_values"].replace("o.number", "counter.next")
-    return INSERT_ORDER.format(**names)
-
-
-def row_of(instance: models.Model) -> dict[str, Any]:
-    """Each column with its value."""
-    return {str(field.column): getattr(instance, field.attname) for field in instance._meta.concrete_fields}

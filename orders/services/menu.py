@@ -3,7 +3,6 @@
 import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -11,8 +10,10 @@ import orjson
 from django.db import connection
 
 from fynlo.tenancy.scope import require_restaurant_id
-from orders.pricing import MenuEntry, RateEntry, percent_on
+from orders.pricing import MenuEntry, RateEntry
 from restaurants.models import KitchenStation, Restaurant, Table
+
+from .rows import new_row
 
 # One statement, however many lines are ordered: through the ORM it would be seven.
 READ_MENU = """
@@ -70,13 +71,10 @@ class Menu:
     restaurant: Restaurant
     items: dict[str, MenuEntry]
     rates: list[RateEntry]
-    stations: dict[str, KitchenStation]
+    stations: list[KitchenStation]
     table: Table | None
     request_hash: str | None
-    taken_ids: frozenset[str]
-
-    def percent(self, entry: MenuEntry, on: datetime.date, dining_mode: str) -> Decimal | None:
-        return percent_on(self.rates, entry["tax_class_id"], on, dining_mode)
+    taken_ids: list[str]
 
 
 def read_menu(
@@ -91,17 +89,17 @@ def read_menu(
     with connection.cursor() as cursor:
         cursor.execute(READ_MENU, parameters)
         found: dict[str, Any] = orjson.loads(cursor.fetchone()[0])
-    settings = found["restaurant"]
+    restaurant = found["restaurant"]
+    cutoff = datetime.time.fromisoformat(restaurant.pop("business_day_cutoff"))
     return Menu(
-        restaurant=Restaurant(
-            timezone=settings["timezone"],
-            business_day_cutoff=datetime.time.fromisoformat(settings["business_day_cutoff"]),
-            currency=settings["currency"],
-        ),
+        restaurant=new_row(Restaurant, business_day_cutoff=cutoff, **restaurant),
         items=found["items"] or {},
         rates=found["rates"] or [],
-        stations={s["id"]: KitchenStation(id=UUID(s["id"]), name=s["name"]) for s in found["stations"] or []},
-        table=Table(id=table_id, name=found["table"]) if found["table"] else None,
+        stations=[
+            new_row(KitchenStation, id=UUID(station["id"]), name=station["name"])
+            for station in found["stations"] or []
+        ],
+        table=new_row(Table, id=table_id, name=found["table"]) if found["table"] else None,
         request_hash=found["request_hash"],
-        taken_ids=frozenset(found["taken"] or ()),
+        taken_ids=found["taken"] or [],
     )

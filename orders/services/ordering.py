@@ -18,6 +18,7 @@ from accounts.staff import Staff
 from fynlo.api.versions import check_version
 from fynlo.errors import InvalidInput, NotAllowed
 from fynlo.events.log import NewEvent, record_events
+from fynlo.tenancy.fields import uuid7
 from orders.errors import (
     BalanceNotZero,
     IdNotRecent,
@@ -43,12 +44,13 @@ from orders.errors import (
 )
 from orders.models import KitchenTicket, Order, OrderItem
 from orders.payloads import order_payload, ticket_payload
-from orders.pricing import check_available, choose_modifiers, tax_lines, unit_price
+from orders.pricing import check_available, choose_modifiers, percents_on, tax_lines, unit_price
 from restaurants.models import KitchenStation, MenuItem, Table
 from restaurants.services import tax_percents
 
-from .insert import insert_order, row_of
+from .insert import insert_order
 from .menu import Menu, read_menu
+from .rows import columns_of, new_row
 
 ITEMS_MAX = 500
 CLOCK_TOLERANCE_MS = 48 * 60 * 60 * 1000
@@ -100,7 +102,7 @@ def open_order(
     }
     request_hash = hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
     if opened_at is not None:
-        _check_import(opened_at, field="opened_at", earliest=EARLIEST_IMPORT, by=by)
+        check_import(opened_at, field="opened_at", earliest=EARLIEST_IMPORT, by=by)
     menu = read_menu(
         [item["menu_item_id"] for item in items],
         line_ids=[item["id"] for item in items],
@@ -114,19 +116,22 @@ def open_order(
     _check_seating(kind, table_id, menu.table)
     at = opened_at or now
     waiter = _member(by)
-    order = Order(
+    order = new_row(
+        Order,
         id=id,
+        restaurant_id=by.restaurant_id,
         number=0,
         request_hash=request_hash,
         kind=kind,
-        table=menu.table,
+        table_id=table_id,
         covers=covers,
         customer_name=customer_name,
         note=note,
         currency=menu.restaurant.currency,
         business_date=menu.restaurant.business_date(at),
-        opened_by=waiter,
+        opened_by_id=by.membership_id,
         opened_at=at,
+        related={"table": menu.table, "opened_by": waiter, "voided_by": None},
     )
     order.lines = []
     order.lines = _new_lines(order, items, menu, by=waiter, at=at)
@@ -135,7 +140,7 @@ def open_order(
     if send and not items:
         raise NothingToSend
     if send and opened_at is None:
-        tickets = _make_tickets(order, order.lines, menu.stations.values(), first_number=1, at=at)
+        tickets = _make_tickets(order, order.lines, menu.stations, first_number=1, at=at)
     elif send:
         for line in order.lines:
             line.status = OrderItem.Status.SENT
@@ -192,14 +197,14 @@ def change_item(
     order = _lock_open(order_id, seen_version)
     line = _find_line(order, item_id)
     _check_pending(line)
-    before = row_of(line)
+    before = columns_of(line)
     if "modifiers" in changes:
         _choose(line, changes["modifiers"])
     for name in ("quantity", "note", "seat", "course"):
         if name in changes:
             setattr(line, name, changes[name])
     line.total_minor = line.unit_price_minor * line.quantity
-    if row_of(line) == before:
+    if columns_of(line) == before:
         return order
     line.save(
         update_fields=[
@@ -265,7 +270,7 @@ def change_order(order_id: UUID, *, seen_version: int, by: Staff, **changes: Unp
     its table up. Raises VersionChanged, UnknownTable, TableMissing, TableNotTaken, NoTaxRate.
     """
     order = _lock_open(order_id, seen_version)
-    before = row_of(order)
+    before = columns_of(order)
     for name in ("kind", "covers", "customer_name", "note"):
         if name in changes:
             setattr(order, name, changes[name])
@@ -273,7 +278,7 @@ def change_order(order_id: UUID, *, seen_version: int, by: Staff, **changes: Unp
     if table_id != order.table_id:
         order.table = Table.objects.filter(pk=table_id, is_active=True).first() if table_id else None
     _check_seating(order.kind, table_id, order.table)
-    if row_of(order) == before:
+    if columns_of(order) == before:
         return order
     if order.kind != before["kind"]:
         _tax_anew(order)
@@ -317,7 +322,7 @@ def close_order(order_id: UUID, *, at: datetime.datetime | None = None, by: Staf
     """
     order = _lock_open(order_id)
     if at is not None:
-        _check_import(at, field="closed_at", earliest=order.opened_at, by=by)
+        check_import(at, field="closed_at", earliest=order.opened_at, by=by)
     if any(line.status == OrderItem.Status.PENDING for line in order.lines):
         raise ItemsNotSent
     if order.balance_due_minor or order.reserved_minor:
@@ -392,7 +397,7 @@ def _standing(order: Order) -> list[OrderItem]:
 
 
 def _member(by: Staff) -> Membership:
-    return Membership(id=by.membership_id, name=by.name)
+    return new_row(Membership, id=by.membership_id, restaurant_id=by.restaurant_id, name=by.name)
 
 
 # Checks
@@ -421,7 +426,7 @@ def _check_recent(order_id: UUID, now: datetime.datetime) -> None:
         raise IdNotRecent(field="id")
 
 
-def _check_import(moment: datetime.datetime, *, field: str, earliest: datetime.datetime, by: Staff) -> None:
+def check_import(moment: datetime.datetime, *, field: str, earliest: datetime.datetime, by: Staff) -> None:
     """Only an owner brings past orders in, signed in by password: no till can set its own times."""
     if not by.has_role(Role.OWNER) or by.device_id is not None:
         raise NotAllowed("Only an owner who signed in by password sets the time of an order.", field=field)
@@ -457,52 +462,54 @@ def _new_lines(
     order: Order, items: Sequence[NewItem], menu: Menu, *, by: Membership, at: datetime.datetime
 ) -> list[OrderItem]:
     """Priced lines, not yet saved, for those of `items` that the order does not have."""
-    seen = {line.pk for line in order.lines}
-    if len(seen) + len(items) > ITEMS_MAX:
+    there = {line.pk for line in order.lines}
+    if len(there) + len(items) > ITEMS_MAX:
         raise TooManyItems(f"An order has at most {ITEMS_MAX} items.", field="items")
-    there = set(seen)
+    percents = percents_on(menu.rates, order.business_date, order.kind)
     position = max((line.position for line in order.lines), default=0)
     lines: list[OrderItem] = []
+    seen: set[UUID] = set()
     for n, item in enumerate(items):
         if item["id"] in there:
             continue
+        field, item_id = f"items.{n}", str(item["id"])
         if item["id"] in seen:
-            raise ItemTwice(field=f"items.{n}.id", item_id=str(item["id"]))
-        if str(item["id"]) in menu.taken_ids:
-            raise ItemExists(field=f"items.{n}.id", item_id=str(item["id"]))
+            raise ItemTwice(field=f"{field}.id", item_id=item_id)
+        if item_id in menu.taken_ids:
+            raise ItemExists(field=f"{field}.id", item_id=item_id)
         seen.add(item["id"])
+        entry = menu.items.get(str(item["menu_item_id"]))
+        entry = check_available(entry, field=f"{field}.menu_item_id", item_id=item_id)
+        if entry["tax_class_id"] not in percents:
+            raise NoTaxRate(entry["name"], field=f"{field}.menu_item_id")
+        chosen = [str(modifier) for modifier in item["modifiers"]]
+        modifiers = choose_modifiers(entry, chosen, field=f"{field}.modifiers", item_id=item_id)
+        unit_price_minor = unit_price(entry["price_minor"], modifiers)
         position += 1
-        line = _price_line(order, item, menu, field=f"items.{n}")
-        line.position, line.added_by, line.added_at = position, by, at
-        lines.append(line)
+        lines.append(
+            new_row(
+                OrderItem,
+                id=item["id"],
+                restaurant_id=order.restaurant_id,
+                order_id=order.id,
+                menu_item_id=item["menu_item_id"],
+                station_id=UUID(entry["station_id"]),
+                name=entry["name"],
+                quantity=item["quantity"],
+                unit_price_minor=unit_price_minor,
+                total_minor=unit_price_minor * item["quantity"],
+                tax_percent=percents[entry["tax_class_id"]],
+                modifiers=modifiers,
+                note=item["note"],
+                seat=item["seat"],
+                course=item["course"],
+                position=position,
+                added_by_id=by.id,
+                added_at=at,
+                related={"added_by": by, "voided_by": None},
+            )
+        )
     return lines
-
-
-def _price_line(order: Order, item: NewItem, menu: Menu, *, field: str) -> OrderItem:
-    item_id = str(item["id"])
-    entry = menu.items.get(str(item["menu_item_id"]))
-    entry = check_available(entry, field=f"{field}.menu_item_id", item_id=item_id)
-    chosen = [str(modifier) for modifier in item["modifiers"]]
-    modifiers = choose_modifiers(entry, chosen, field=f"{field}.modifiers", item_id=item_id)
-    percent = menu.percent(entry, order.business_date, order.kind)
-    if percent is None:
-        raise NoTaxRate(entry["name"], field=f"{field}.menu_item_id")
-    unit_price_minor = unit_price(entry["price_minor"], modifiers)
-    return OrderItem(
-        id=item["id"],
-        order=order,
-        menu_item_id=item["menu_item_id"],
-        station_id=menu.stations[entry["station_id"]].pk,
-        name=entry["name"],
-        quantity=item["quantity"],
-        unit_price_minor=unit_price_minor,
-        total_minor=unit_price_minor * item["quantity"],
-        tax_percent=percent,
-        modifiers=modifiers,
-        note=item["note"],
-        seat=item["seat"],
-        course=item["course"],
-    )
 
 
 def _choose(line: OrderItem, modifiers: Sequence[UUID]) -> None:
@@ -540,15 +547,25 @@ def _make_tickets(
     """One ticket, not yet saved, for each of the stations that has something to make."""
     tickets: list[KitchenTicket] = []
     for station in stations:
-        of_station = [line for line in lines if line.station_id == station.pk]
-        if of_station:
-            number = first_number + len(tickets)
-            ticket = KitchenTicket(order=order, station=station, number=number, sent_at=at)
-            ticket.lines = of_station
-            for line in of_station:
-                line.ticket = ticket
-                line.status = OrderItem.Status.SENT
-            tickets.append(ticket)
+        of_station = [line for line in lines if line.station_id == station.id]
+        if not of_station:
+            continue
+        ticket = new_row(
+            KitchenTicket,
+            id=uuid7(),
+            restaurant_id=order.restaurant_id,
+            order_id=order.id,
+            station_id=station.id,
+            number=first_number + len(tickets),
+            is_add_on=first_number > 1,
+            sent_at=at,
+            related={"order": order, "station": station},
+        )
+        ticket.lines = of_station
+        for line in of_station:
+            line.ticket_id = ticket.id
+            line.status = OrderItem.Status.SENT
+        tickets.append(ticket)
     return tickets
 
 

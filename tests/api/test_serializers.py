@@ -7,7 +7,15 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from fynlo.api.exceptions import field_errors
-from fynlo.api.serializers import FlagField, IdField, NewIdField, StrictSerializer, TextField, WholeNumberField
+from fynlo.api.serializers import (
+    FlagField,
+    IdField,
+    ListField,
+    NewIdField,
+    StrictSerializer,
+    TextField,
+    WholeNumberField,
+)
 from fynlo.tenancy.fields import uuid7
 
 
@@ -20,9 +28,9 @@ class BodySerializer(StrictSerializer):
     id = NewIdField()
     parent = IdField(required=False, allow_null=True)
     name = TextField(max_length=10)
-    lines = LineSerializer(many=True, max_length=2, default=list)
+    lines = ListField(child=LineSerializer(), max_length=2, default=list)
     is_urgent = FlagField(default=False)
-    tags = serializers.ListField(child=TextField(max_length=3), required=False)
+    tags = ListField(child=TextField(max_length=3), min_length=1, max_length=9, required=False)
 
     def validate_name(self, name: str) -> str:
         if name == "taken":
@@ -87,7 +95,9 @@ def test_text_is_text_and_not_too_long(wrong):
     assert field == "name"
 
 
-@pytest.mark.parametrize("wrong", [7, True, None, "", "x", "0" * 40, str(uuid.uuid4()), ["a"]])
+@pytest.mark.parametrize(
+    "wrong", [7, True, None, "", "x", "0" * 40, "8af4ae5e-8226-4307-b125-4874ee0a07d7", ["a"]]
+)
 def test_a_new_id_is_a_uuid_of_version_7(wrong):
     ((field, _),) = faults({"id": wrong, "name": "x"})
     assert field == "id"
@@ -106,6 +116,8 @@ def test_every_fault_is_named_at_once():
     assert faults({"id": str(uuid7()), "name": "x", "lines": [{"quantity": 1}] * 3}) == [
         ("lines", "max_length")
     ]
+    assert faults({"id": str(uuid7()), "name": "x", "tags": []}) == [("tags", "min_length")]
+    assert faults({"id": str(uuid7()), "name": "x", "tags": "x"}) == [("tags", "not_a_list")]
     assert faults({"id": str(uuid7()), "name": "x", "lines": [7]}) == [("lines.0", "invalid")]
 
 
