@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import sentry_sdk
+from celery.schedules import crontab
 from psycopg.conninfo import conninfo_to_dict
 from sentry_sdk.integrations.logging import LoggingIntegration
 
@@ -146,6 +147,16 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 3600,
 }
 CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE = {
+    # A tick that no worker took in time is dropped: the next one does its work too.
+    "drain sales": {"task": "orders.tasks.drain_sales", "schedule": 15, "options": {"expires": 15}},
+    "refresh platform revenue": {
+        "task": "orders.tasks.refresh_platform_revenue",
+        "schedule": 300,
+        "options": {"expires": 300},
+    },
+    "check sales": {"task": "orders.tasks.check_sales", "schedule": crontab(hour=3, minute=40)},
+}
 
 # People
 
