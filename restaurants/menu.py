@@ -2,14 +2,17 @@
 
 import datetime
 import gzip
+import uuid
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from django.core.cache import cache
+from django.db.models import Subquery
 from django.utils import timezone
 
+from fynlo.events.models import StreamHead
 from fynlo.tenancy.scope import require_restaurant_id
 
 from .models import (
@@ -30,37 +33,45 @@ DINING_MODES = (TaxRate.DiningMode.DINE_IN.value, TaxRate.DiningMode.TAKEAWAY.va
 
 @dataclass(frozen=True, slots=True)
 class MenuEdition:
-    """Which menu is in force: the version that every change raises, and the day that decides the taxes."""
+    """Which menu is in force: the version that every change raises, and the day that decides the taxes.
+
+    `epoch` is the event log's: it changes where versions may repeat, after a restore from a backup.
+    """
 
     version: int
     business_date: datetime.date
+    epoch: uuid.UUID
     currency: str
 
     @property
+    def name(self) -> str:
+        return f"{self.version}-{self.business_date}-{self.epoch.hex[:8]}"
+
+    @property
     def etag(self) -> str:
-        # Weak: the same menu, gzipped or not.
-        return f'W/"{self.version}-{self.business_date}"'
+        return f'W/"{self.name}"'  # weak: the same menu, gzipped or not
 
 
 def current_edition() -> MenuEdition:
-    columns = ("menu_version", "currency", "timezone", "business_day_cutoff")
-    restaurant = Restaurant.objects.only(*columns).get(pk=require_restaurant_id())
-    return MenuEdition(restaurant.menu_version, restaurant.business_date(timezone.now()), restaurant.currency)
+    epoch = Subquery(StreamHead.objects.values("epoch"))
+    restaurant = Restaurant.objects.annotate(epoch=epoch).get(pk=require_restaurant_id())
+    return MenuEdition(
+        version=restaurant.menu_version,
+        business_date=restaurant.business_date(timezone.now()),
+        epoch=restaurant.epoch,
+        currency=restaurant.currency,
+    )
 
 
 def render_menu(edition: MenuEdition) -> tuple[MenuEdition, bytes]:
     """The menu as gzipped JSON, from the cache where it is; with the edition that it really is."""
-    found = cache.get(_cache_key(edition))
+    found = cache.get(f"menu:{edition.name}")
     if found is not None:
         return edition, found
     edition, document = read_menu(edition)
     rendered = gzip.compress(orjson.dumps(document), mtime=0)
-    cache.set(_cache_key(edition), rendered, KEEP_SECONDS)
+    cache.set(f"menu:{edition.name}", rendered, KEEP_SECONDS)
     return edition, rendered
-
-
-def _cache_key(edition: MenuEdition) -> str:
-    return f"menu:{edition.version}:{edition.business_date}"
 
 
 def read_menu(edition: MenuEdition) -> tuple[MenuEdition, dict[str, Any]]:
