@@ -30,5 +30,6 @@ urlpatterns = [
     path("api/v1/sign-in", PasswordSignInView.as_view()),
     path("api/v1/restaurants/<restaurant_id:restaurant_id>/", include(restaurant_api)),
     path("admin/", admin.site.urls),
+    path("kitchen/", include("orders.kitchen_page_urls")),
     path("", TemplateView.as_view(template_name="start.html"), name="start"),
 ]

@@ -1,0 +1,155 @@
+// Follows the restaurant's event log: by websocket or, where that fails, by asking every few seconds.
+// Every event is applied once and in order; after a gap the screen starts again from what it has.
+
+import { config, get, leave, socketUrl } from "./config.js";
+
+const PING_MS = 5000;
+const POLL_MS = 3000;
+const OPEN_WITHIN_MS = 5000;
+export const DEAD_AFTER_MS = 12000;
+const RETRY_MS = [500, 5000];
+const FAILURES_BEFORE_POLLING = 3;
+const STALE_PONGS = 3;
+const GAP = 4000;
+const NOT_WELCOME = [4401, 4403];
+
+export class Stream {
+  // `follower` has onSnapshot(snapshot), onEvent(event), onServerTime(text) and onShown(), called when a
+  // message has been applied and before it is confirmed as shown.
+  constructor(follower, stationId) {
+    this.follower = follower;
+    this.lastTraffic = null; // on the clock of performance.now()
+    this.startedAt = performance.now();
+    this.failures = 0;
+    this.attempt = 0;
+    this.restart(stationId);
+    setInterval(() => this.checkPulse(), 1000);
+    setInterval(() => this.send({ t: "ping" }), PING_MS);
+    setInterval(() => this.poll(), POLL_MS);
+    addEventListener("online", () => this.isWelcome || this.connect());
+  }
+
+  restart(stationId) {
+    Object.assign(this, { stationId, epoch: null, last: -1, isWelcome: false });
+    this.connect();
+  }
+
+  // "live", "connecting" or "offline", and for how long nothing was heard
+  get state() {
+    const silence = this.silence;
+    if (silence > DEAD_AFTER_MS) return "offline";
+    return this.last >= 0 && (this.isWelcome || this.isPolling) ? "live" : "connecting";
+  }
+
+  get silence() {
+    return performance.now() - (this.lastTraffic ?? this.startedAt);
+  }
+
+  get isPolling() {
+    return !this.isWelcome && this.failures >= FAILURES_BEFORE_POLLING;
+  }
+
+  connect() {
+    this.drop();
+    const socket = (this.socket = new WebSocket(socketUrl(), "fynlo.kitchen.v1"));
+    this.openBy = performance.now() + OPEN_WITHIN_MS;
+    this.stalePongs = 0;
+    socket.onopen = () =>
+      this.send({ t: "hello", v: 1, epoch: this.epoch, last_seq: this.last, station: this.stationId });
+    socket.onmessage = (message) => this.receive(JSON.parse(message.data));
+    socket.onclose = ({ code }) => (NOT_WELCOME.includes(code) ? leave() : this.retry());
+  }
+
+  // Does not wait for the other side to agree: on a dead line that takes minutes.
+  drop(code) {
+    clearTimeout(this.retryTimer);
+    if (!this.socket) return;
+    this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
+    this.socket.close(code);
+    this.socket = null;
+    this.isWelcome = false;
+  }
+
+  retry(code) {
+    this.drop(code);
+    this.failures += 1;
+    const wait = Math.min(RETRY_MS[0] * 2 ** this.attempt, RETRY_MS[1]);
+    this.attempt += 1;
+    this.retryTimer = setTimeout(() => this.connect(), wait * (0.5 + Math.random() / 2));
+  }
+
+  send(message) {
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
+  }
+
+  checkPulse() {
+    if (!this.socket) return;
+    const isOpen = this.socket.readyState === WebSocket.OPEN && this.isWelcome;
+    if (isOpen ? this.silence > DEAD_AFTER_MS : performance.now() > this.openBy) this.retry();
+  }
+
+  receive(message) {
+    this.heard(message);
+    if (message.t === "snapshot" || message.t === "welcome") {
+      Object.assign(this, { isWelcome: true, failures: 0, attempt: 0 });
+    }
+    if (message.t === "snapshot") this.start(message);
+    else if (message.t === "events") this.apply(message);
+    else if (message.t === "pong") this.compare(message.head);
+    else return;
+    if (message.t !== "pong") this.send({ t: "ack", seq: this.last });
+  }
+
+  heard(message) {
+    this.lastTraffic = performance.now();
+    if (message.server_time) this.follower.onServerTime(message.server_time);
+  }
+
+  start(snapshot) {
+    if (snapshot.epoch === this.epoch && snapshot.seq < this.last) return; // overtaken on the way
+    this.epoch = snapshot.epoch;
+    this.last = snapshot.seq;
+    this.follower.onSnapshot(snapshot);
+    this.follower.onShown();
+  }
+
+  apply({ from, to, ev }) {
+    if (to <= this.last) return;
+    if (from > this.last + 1) return this.retry(GAP);
+    for (const event of ev) if (event.seq > this.last) this.handle(event);
+    this.last = to;
+    this.stalePongs = 0;
+    this.follower.onShown();
+  }
+
+  handle(event) {
+    if (event.type === "device.revoked" && event.data.id === config.device_id) leave();
+    else this.follower.onEvent(event);
+  }
+
+  compare(head) {
+    this.stalePongs = head > this.last ? this.stalePongs + 1 : 0;
+    if (this.stalePongs >= STALE_PONGS) this.retry();
+  }
+
+  async poll() {
+    if (!this.isPolling || this.isAsking) return;
+    this.isAsking = true;
+    const { stationId } = this;
+    const station = stationId ? `&station=${stationId}` : "";
+    try {
+      const question = `kitchen/events?epoch=${this.epoch ?? ""}&after=${Math.max(this.last, 0)}${station}`;
+      let answer = this.epoch ? await get(question) : { reset: true };
+      const isReset = answer.reset;
+      if (isReset) answer = await get(`kitchen/tickets?${station.slice(1)}`);
+      if (stationId !== this.stationId) return; // another station was chosen meanwhile
+      this.heard(answer);
+      if (isReset) this.start(answer);
+      else this.apply(answer);
+    } catch {
+      // Silence says it: the screen shows for how long nothing was heard.
+    } finally {
+      this.isAsking = false;
+    }
+  }
+}
