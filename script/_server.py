@@ -37,6 +37,7 @@ READY_WITHIN = 90.0  # seconds
 GRACE = 10.0  # seconds between asking a process to end and making it
 LONGEST_PAUSE = 30.0  # seconds before a process that keeps dying is started again
 COLOURS = {"web": 36, "ws": 35, "platform": 34, "worker": 33, "beat": 32, "server": 90}
+CELERY_AS_ROOT = "ignore:You're running the worker with superuser privileges"
 PR_SET_PDEATHSIG = 1
 
 
@@ -275,7 +276,7 @@ class Program:
         *lines, self._unfinished = (self._unfinished + data).split(b"\n")
         if not data and self._unfinished:
             lines, self._unfinished = [self._unfinished], b""
-        for line in lines:
+        for line in filter(bytes.strip, lines):
             say(self.name, line.decode(errors="replace").rstrip())
         return bool(data)
 
@@ -316,14 +317,15 @@ def programs(running: Services, at: Addresses) -> list[Program]:
     }
 
     def program(name: str, role: str, *command: str) -> Program:
-        metrics = {"METRICS_PORT": str(at.metrics.get(name, 0))}
-        return Program(name, [sys.executable, "-m", *command], common | running.environment(role) | metrics)
+        own = {"METRICS_PORT": str(at.metrics.get(name, 0)), "PYTHONWARNINGS": CELERY_AS_ROOT}
+        return Program(name, [sys.executable, "-m", *command], common | running.environment(role) | own)
 
     def granian(port: int, workers: int) -> tuple[str, ...]:
         return (
             *("granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)),
             *("--workers", str(workers), "--blocking-threads", "4", "--log-level", "warning"),
-            *("--workers-kill-timeout", "8", "fynlo.wsgi:application"),
+            # One that is told to stop while it still starts would never hear of it again.
+            *("--workers-kill-timeout", "5s", "fynlo.wsgi:application"),
         )
 
     return [
@@ -369,25 +371,28 @@ class Supervisor:
         self.stop_signals += 1
 
     def _serve(self) -> None:
-        announced = False
+        unanswered = ["web", "ws", "platform"]
         deadline = time.monotonic() + READY_WITHIN
         next_look = 0.0
         while not self.stop_signals:
             for program in self.programs:
-                if program.process is None and time.monotonic() >= program.start_at:
+                # Web alone at first: somebody waits for it, and starting takes all the processors.
+                may_start = program.name == "web" or "web" not in unanswered
+                if program.process is None and may_start and time.monotonic() >= program.start_at:
                     self._start(program)
             self._print_output(timeout=0.1)
             for program in self.programs:
                 if program.process and program.process.poll() is not None:
                     self._forget(program)
-            if not announced and all(
-                answers(self.at.url(name) + "/health") for name in ("web", "ws", "platform")
-            ):
-                announced = True
-                self._announce()
-            if not announced and time.monotonic() > deadline:
-                announced = True
-                say("server", f"still no answer after {READY_WITHIN:.0f} s: see the lines above")
+            for name in [name for name in unanswered if answers(f"{self.at.url(name)}/health")]:
+                unanswered.remove(name)
+                if name == "web":
+                    say("server", f"web answers{since_start()}")
+                if not unanswered:
+                    self._announce()
+            if unanswered and time.monotonic() > deadline:
+                say("server", f"no answer yet from {', '.join(unanswered)}: see the lines above")
+                deadline += READY_WITHIN
             if self.running.embedded and time.monotonic() > next_look:
                 next_look = time.monotonic() + 1
                 for name in self.running.embedded.revive():
@@ -432,8 +437,6 @@ class Supervisor:
             program.sweep()
 
     def _announce(self) -> None:
-        began = os.environ.get("FYNLO_STARTED_AT", "").replace(",", ".")
-        took = f" in {time.time() - float(began):.1f} s" if began else ""
         web, platform = self.at.url("web"), self.at.url("platform")
         rows = {
             "back office": f"{web}/admin/",
@@ -443,11 +446,21 @@ class Supervisor:
             "websockets": f"{self.at.url('ws', 'ws')}/ws/",
             "metrics": " ".join(f"127.0.0.1:{port}" for port in self.at.metrics.values()),
         }
-        lines = ["", f"Fynlo is ready{took}.", "", *(f"  {what:<18}{where}" for what, where in rows.items())]
+        lines = [
+            "",
+            f"Fynlo is ready{since_start()}.",
+            "",
+            *(f"  {what:<18}{where}" for what, where in rows.items()),
+        ]
         if DEMO.exists():
             lines += ["", *DEMO.read_text().rstrip().splitlines()]
         lines += ["", "Ctrl-C stops everything; the data stays. script/server --reset starts afresh.", ""]
         print("\n".join(lines), flush=True)
+
+
+def since_start() -> str:
+    began = os.environ.get("FYNLO_STARTED_AT", "").replace(",", ".")
+    return f" in {time.time() - float(began):.1f} s" if began else ""
 
 
 def answers(url: str) -> bool:
