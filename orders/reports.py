@@ -1,7 +1,7 @@
 """What a restaurant takes: by day from the roll-up, and today's live from the orders. Reads only."""
 
 import datetime
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db import connection
@@ -39,6 +39,10 @@ class Today:
     closed_tax_minor: int
     closed_covers: int
     carried_over: int
+
+    @property
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "average_minor": self.average_minor}
 
     @property
     def average_minor(self) -> int:

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from .report_views import DailyRevenueView, TodayView
 from .views import FloorView, OrderViewSet
 
 ORDER = "orders/<uuid:order_id>"
@@ -16,4 +17,6 @@ urlpatterns = [
     path(f"{ORDER}/send", OrderViewSet.as_view({"post": "send"})),
     path(f"{ORDER}/void", OrderViewSet.as_view({"post": "void"})),
     path("floor", FloorView.as_view()),
+    path("reports/daily-revenue", DailyRevenueView.as_view()),
+    path("reports/today", TodayView.as_view()),
 ]
