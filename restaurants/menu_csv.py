@@ -99,7 +99,7 @@ def _rows(text: str) -> Iterator[tuple[int, list[str] | csv.Error]]:
 
 def _header(cells: list[str] | csv.Error) -> list[str]:
     if isinstance(cells, csv.Error):
-        raise UnusableFile(f"The header cannot be read: {cells}.")
+        raise UnusableFile(f"The first line cannot be read: {cells}.")
     header = [cell.strip().lower() for cell in cells]
     known = ", ".join((*NEEDED, *OPTIONAL))
     if missing := [name for name in NEEDED if name not in header]:
@@ -107,7 +107,7 @@ def _header(cells: list[str] | csv.Error) -> list[str]:
     if unknown := [name for name in header if name not in (*NEEDED, *OPTIONAL)]:
         raise UnusableFile(f"Unknown columns: {', '.join(map(repr, unknown))}. Known: {known}.")
     if len(set(header)) < len(header):
-        raise UnusableFile("The header has a column twice.")
+        raise UnusableFile("The first line has a column twice.")
     return header
 
 
