@@ -1,10 +1,22 @@
 """Money taken for orders, the books it is kept in, and receipts."""
 
+from typing import ClassVar
+from uuid import UUID
+
 from django.db import models
 
 from accounts.models import Device, Membership
 from fynlo.tenancy.models import TenantForeignKey, TenantModel, TenantOneToOneField
 from orders.models import Order
+
+
+class PaymentIntentQuerySet(models.QuerySet["PaymentIntent"]):
+    def with_details(self) -> "PaymentIntentQuerySet":
+        """With all that `payment_payload` shows, in one query."""
+        return self.select_related("order", "taken_by")
+
+    def paid(self) -> "PaymentIntentQuerySet":
+        return self.filter(state=PaymentIntent.State.PAID)
 
 
 class PaymentIntent(TenantModel):
@@ -43,15 +55,22 @@ class PaymentIntent(TenantModel):
     created_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True, blank=True)
 
+    is_repeat: bool = False  # a service found that the request had been carried out before
+
+    objects: ClassVar = PaymentIntentQuerySet.as_manager()
+
     class Meta:
         db_table = "payments_paymentintent"
         constraints = [
             models.UniqueConstraint(fields=["restaurant", "client_key"], name="payments_paymentintent_key"),
             models.CheckConstraint(
-                condition=models.Q(amount_minor__gt=0, tip_minor__gte=0), name="payments_paymentintent_amounts"
+                condition=models.Q(amount_minor__gt=0, tip_minor__gte=0),
+                name="payments_paymentintent_amounts",
             ),
             models.CheckConstraint(
-                condition=models.Q(captured_minor__gte=models.F("refunded_minor") + models.F("refund_reserved_minor")),
+                condition=models.Q(
+                    captured_minor__gte=models.F("refunded_minor") + models.F("refund_reserved_minor")
+                ),
                 name="payments_paymentintent_refunds",
             ),
         ]
@@ -59,6 +78,13 @@ class PaymentIntent(TenantModel):
             models.Index(fields=["restaurant", "order"], name="payments_intent_order"),
             models.Index(fields=["restaurant", "business_date"], name="payments_intent_day"),
         ]
+
+
+class PaymentAttemptQuerySet(models.QuerySet["PaymentAttempt"]):
+    def lock(self, attempt_id: UUID) -> "PaymentAttempt":
+        """The attempt and its payment, both locked until the transaction ends. Lock the order first."""
+        locked = self.select_for_update(of=("self", "intent")).select_related("intent__taken_by")
+        return locked.get(pk=attempt_id)
 
 
 class PaymentAttempt(TenantModel):
@@ -78,6 +104,8 @@ class PaymentAttempt(TenantModel):
     state = models.CharField(max_length=20, choices=State, default=State.CREATED)
     created_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True, blank=True)
+
+    objects: ClassVar = PaymentAttemptQuerySet.as_manager()
 
     class Meta:
         db_table = "payments_paymentattempt"
@@ -138,14 +166,16 @@ class LedgerEntry(TenantModel):
 class Receipt(TenantModel):
     """Proof of sale for a closed order, numbered without gaps per restaurant.
 
-    `content` is what was printed (seller, lines, VAT by rate, payments), frozen on issue; it holds
-    what VAT Regulations 1995 reg. 16A asks of a retailer's invoice.
+    `content` is what it says (seller, lines, VAT by rate, payments), frozen on issue; it holds what
+    VAT Regulations 1995 reg. 16A asks of a retailer's invoice. Only `printed_at` is ever changed, once:
+    what is printed after that is a copy and says so.
     """
 
     order = TenantOneToOneField(Order, models.PROTECT, related_name="receipt")
     number = models.BigIntegerField()
     content = models.JSONField()
     issued_at = models.DateTimeField()
+    printed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         db_table = "payments_receipt"
