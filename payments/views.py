@@ -1,0 +1,125 @@
+"""The till's endpoints for money: payments, closing a bill, receipts."""
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.renderers import BaseRenderer
+from rest_framework.response import Response
+
+from accounts.permissions import ServesGuests
+from fynlo.api.pagination import CursorPagination
+from fynlo.api.renderers import JSONRenderer
+from fynlo.api.versions import etag
+from fynlo.api.views import RestaurantView, RestaurantViewSet
+from orders.errors import NoSuchOrder
+from orders.models import Order
+from orders.payloads import order_payload
+
+from .errors import NoReceipt, NoSuchPayment
+from .models import PaymentIntent, Receipt
+from .payloads import payment_payload, receipt_payload
+from .receipts import render_receipt
+from .serializers import (
+    ClosedOrderSerializer,
+    CloseOrderSerializer,
+    OrderPaymentsSerializer,
+    PaymentFilterSerializer,
+    PaymentPageSerializer,
+    PaymentSerializer,
+    ReceiptSerializer,
+    TakePaymentSerializer,
+)
+from .services import close_and_issue_receipt, pay_cash, print_receipt
+
+TAKE = {PaymentIntent.Method.CASH: pay_cash}
+
+
+class PaymentViewSet(RestaurantViewSet):
+    """Payments, of one order and of all."""
+
+    permission_classes = [ServesGuests]
+
+    @extend_schema(parameters=[PaymentFilterSerializer], responses=PaymentPageSerializer)
+    def list(self, request: Any, **kwargs: Any) -> Response:
+        """Payments, newest first."""
+        filters = PaymentFilterSerializer.read(request.query_params.dict())
+        payments = PaymentIntent.objects.with_details()
+        if "business_date" in filters:
+            payments = payments.filter(business_date=filters["business_date"])
+        pages = CursorPagination()
+        page = pages.paginate_queryset(payments, request, view=self)
+        return pages.get_paginated_response([payment_payload(payment) for payment in page or []])
+
+    @extend_schema(responses=PaymentSerializer)
+    def retrieve(self, request: Any, payment_id: Any, **kwargs: Any) -> Response:
+        """One payment, and what is still due on its order."""
+        payment = PaymentIntent.objects.with_details().filter(pk=payment_id).first()
+        if payment is None:
+            raise NoSuchPayment
+        return Response(payment_payload(payment))
+
+    @extend_schema(responses=OrderPaymentsSerializer)
+    def list_of_order(self, request: Any, order_id: Any, **kwargs: Any) -> Response:
+        """The payments of an order, oldest first."""
+        if not Order.objects.filter(pk=order_id).exists():
+            raise NoSuchOrder
+        payments = PaymentIntent.objects.with_details().filter(order=order_id).order_by("id")
+        return Response({"results": [payment_payload(payment) for payment in payments]})
+
+    @extend_schema(request=TakePaymentSerializer, responses={201: PaymentSerializer, 200: PaymentSerializer})
+    def take(self, request: Any, order_id: Any, **kwargs: Any) -> Response:
+        """Take money for an open order; the answer says how much change to give and what is still due.
+
+        Answers 200 with the payment where this very one was taken before.
+        """
+        values = TakePaymentSerializer.read(request.data)
+        take = TAKE[values.pop("method")]
+        payment = take(order_id, by=request.user, **values)
+        return Response(payment_payload(payment), status=200 if payment.is_repeat else 201)
+
+
+class CloseOrderView(RestaurantView):
+    permission_classes = [ServesGuests]
+
+    @extend_schema(request=CloseOrderSerializer, responses=ClosedOrderSerializer)
+    def post(self, request: Any, order_id: Any, **kwargs: Any) -> Response:
+        """Close a bill on which nothing is due, and issue its receipt."""
+        values = CloseOrderSerializer.read(request.data)
+        receipt = close_and_issue_receipt(order_id, by=request.user, **values)
+        document = {**order_payload(receipt.order), "receipt": receipt_payload(receipt)}
+        return Response(document, headers={"ETag": etag(receipt.order.version)})
+
+
+class ReceiptView(RestaurantView):
+    permission_classes = [ServesGuests]
+
+    @extend_schema(responses=ReceiptSerializer)
+    def get(self, request: Any, order_id: Any, **kwargs: Any) -> Response:
+        """The receipt of a closed order, as it was issued."""
+        receipt = Receipt.objects.filter(order=order_id).first()
+        if receipt is None:
+            raise NoReceipt
+        return Response(receipt_payload(receipt))
+
+
+class PageRenderer(BaseRenderer):
+    """A page where there is one; a problem stays JSON."""
+
+    media_type = "text/html"
+    format = "html"
+    charset = "utf-8"
+
+    def render(self, data: Any, *args: Any, **kwargs: Any) -> bytes:
+        return data.encode() if isinstance(data, str) else JSONRenderer().render(data)
+
+
+class ReceiptPageView(RestaurantView):
+    permission_classes = [ServesGuests]
+    renderer_classes = [PageRenderer]
+
+    @extend_schema(responses={(200, "text/html"): OpenApiTypes.STR})
+    def get(self, request: Any, order_id: Any, **kwargs: Any) -> Response:
+        """The receipt as a page to print. Asked for again, it is marked as a copy."""
+        receipt, copy = print_receipt(order_id)
+        return Response(render_receipt(receipt, copy=copy), headers={"Cache-Control": "no-store"})

@@ -1,0 +1,260 @@
+"""What a receipt says, under which law, and how it is printed."""
+
+import datetime
+import re
+import uuid
+
+import pytest
+from django.utils import timezone
+
+from fynlo.tenancy.scope import restaurant_scope
+from orders.models import Order
+from payments.models import Receipt
+from payments.receipts import render_receipt
+from restaurants.models import MenuItem, Restaurant
+from tests import factories
+from tests.client import ApiClient
+from tests.orders.scene import look_at
+
+from .bills import close, open_bill, paid_and_closed, pay
+
+SELLER = {
+    "address": "12 Mill Lane\nHebden Bridge\nHX7 8AA",
+    "phone": "01422 555017",
+    "vat_number": "GB 123 4567 82",
+}
+
+
+@pytest.fixture
+def restaurant() -> Restaurant:
+    """The Copper Pot with an address and a VAT number."""
+    return factories.make_restaurant("The Copper Pot", **SELLER)
+
+
+def price(restaurant: Restaurant, name: str, price_minor: int) -> None:
+    with restaurant_scope(restaurant.pk):
+        MenuItem.objects.filter(name=name).update(price_minor=price_minor)
+
+
+def page_of(till: ApiClient, order: dict) -> str:
+    answer = till.get(f"orders/{order['id']}/receipt/print", Accept="text/html")
+    assert (answer.status_code, answer["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert answer["Cache-Control"] == "no-store"
+    return answer.content.decode()
+
+
+def words(page: str) -> str:
+    """The text of a page, its white space made single."""
+    return " ".join(re.sub(r"<[^>]+>", " ", page.partition("<body>")[2]).split())
+
+
+def test_a_receipt_says_all_of_it(restaurant, waiter, till, scene):
+    body = scene.order(scene.burger(2, "Bacon"), scene.line("Lager"), table_id=scene.tables["T2"], covers=3)
+    bill = open_bill(till, body)
+    first = pay(till, bill, amount_minor=1000).json()
+    second = pay(till, bill, tendered_minor=3000, tip_minor=200).json()
+    issued = close(till, bill).json()["receipt"]
+    uuid.UUID(issued.pop("id"))
+    issued_at = datetime.datetime.fromisoformat(issued.pop("issued_at"))
+    assert abs(timezone.now() - issued_at) < datetime.timedelta(seconds=20)
+    local = datetime.datetime.fromisoformat(issued.pop("local_time"))
+    assert local == issued_at.replace(tzinfo=None, microsecond=0)  # London in November
+    assert issued == {
+        "order_id": bill["id"],
+        "number": 1,
+        "is_vat_invoice": True,
+        "seller": {"name": "The Copper Pot", **SELLER},
+        "order": {
+            "id": bill["id"],
+            "number": 1,
+            "kind": "dine_in",
+            "table": "T2",
+            "covers": 3,
+            "customer_name": "",
+            "served_by": waiter.name,
+        },
+        "currency": "GBP",
+        "lines": [
+            {
+                "name": "Burger",
+                "modifiers": ["Rare", "Bacon"],
+                "quantity": 2,
+                "unit_price_minor": 1400,
+                "total_minor": 2800,
+                "tax_percent": "20",
+                "tax_letter": "A",
+            },
+            {
+                "name": "Lager",
+                "modifiers": [],
+                "quantity": 1,
+                "unit_price_minor": 610,
+                "total_minor": 610,
+                "tax_percent": "20",
+                "tax_letter": "A",
+            },
+        ],
+        "total_minor": 3410,
+        "tax_minor": 568,
+        "taxes": [{"letter": "A", "percent": "20", "gross_minor": 3410, "net_minor": 2842, "tax_minor": 568}],
+        "payments": [
+            {
+                "id": first["id"],
+                "method": "cash",
+                "amount_minor": 1000,
+                "tip_minor": 0,
+                "tendered_minor": 1000,
+                "change_minor": 0,
+            },
+            {
+                "id": second["id"],
+                "method": "cash",
+                "amount_minor": 2410,
+                "tip_minor": 200,
+                "tendered_minor": 3000,
+                "change_minor": 390,
+            },
+        ],
+        "tip_minor": 200,
+    }
+
+
+def test_vat_by_rate_sums_to_the_total(till, scene):
+    body = scene.takeaway(scene.line("Cake", 3), scene.burger(7, "Cheese"), scene.line("Fries"))
+    receipt = paid_and_closed(till, body)["receipt"]
+    # Cake 3 x 5.95 at 0 %; 7 x 13.50 + 4.25 at 20 %: a sixth of 98.75
+    assert receipt["taxes"] == [
+        {"letter": "A", "percent": "20", "gross_minor": 9875, "net_minor": 8229, "tax_minor": 1646},
+        {"letter": "B", "percent": "0", "gross_minor": 1785, "net_minor": 1785, "tax_minor": 0},
+    ]
+    assert [line["tax_letter"] for line in receipt["lines"]] == ["B", "A", "A"]
+    assert sum(tax["gross_minor"] for tax in receipt["taxes"]) == receipt["total_minor"] == 11660
+    assert sum(tax["tax_minor"] for tax in receipt["taxes"]) == receipt["tax_minor"]
+    assert sum(line["total_minor"] for line in receipt["lines"]) == receipt["total_minor"]
+
+
+def test_what_was_voided_is_not_on_it(restaurant, manager, till, scene):
+    bill = open_bill(till, scene.takeaway(scene.line("Fries"), scene.line("Lager")))
+    fries = bill["items"][0]["id"]
+    ApiClient(manager).post(f"orders/{bill['id']}/items/{fries}/void", {"reason": "Dropped"})
+    pay(till, bill)
+    receipt = close(till, bill).json()["receipt"]
+    assert [line["name"] for line in receipt["lines"]] == ["Lager"]
+    assert receipt["total_minor"] == 610
+
+
+def test_up_to_250_pounds_it_is_a_vat_invoice(restaurant, till, scene):
+    price(restaurant, "Lager", 25_000)
+    exactly = paid_and_closed(till, scene.takeaway(scene.line("Lager")), tip_minor=5_000)
+    above = paid_and_closed(till, scene.takeaway(scene.line("Lager"), scene.line("Fries")))
+    assert (exactly["receipt"]["is_vat_invoice"], above["receipt"]["is_vat_invoice"]) == (True, False)
+    assert "This is a VAT invoice." in words(page_of(till, exactly))
+    over = words(page_of(till, above))
+    assert "This is not a VAT invoice; please ask if you need one." in over
+    assert "VAT no. GB 123 4567 82" in over
+
+
+def test_who_has_no_vat_number_issues_no_vat_invoice():
+    plain = factories.make_restaurant("Corner Café", address="1 High Street")
+    till = ApiClient(factories.staff(plain, "waiter", name="Will"))
+    closed = paid_and_closed(till, look_at(plain).takeaway(look_at(plain).line("Lager")))
+    assert closed["receipt"]["is_vat_invoice"] is False
+    assert "VAT" not in words(page_of(till, closed))
+
+
+def test_it_stays_as_issued_whatever_changes(restaurant, till, scene):
+    closed = paid_and_closed(till, scene.takeaway(scene.line("Lager")))
+    before = till.get(f"orders/{closed['id']}/receipt").json()
+    price(restaurant, "Lager", 999)
+    with restaurant_scope(restaurant.pk):
+        MenuItem.objects.filter(name="Lager").update(name="Stout")
+        Order.objects.filter(pk=closed["id"]).update(customer_name="Someone else")
+        Restaurant.objects.filter(pk=restaurant.pk).update(name="The Tin Pot", vat_number="")
+    assert till.get(f"orders/{closed['id']}/receipt").json() == before == closed["receipt"]
+    assert "The Copper Pot" in words(page_of(till, closed))
+
+
+def test_the_first_print_is_the_receipt_and_the_next_a_copy(restaurant, till, scene):
+    closed = paid_and_closed(till, scene.takeaway(scene.line("Lager")))
+    first, second, third = (page_of(till, closed) for _ in range(3))
+    assert "Copy" not in words(first)
+    assert words(second).count("Copy") == 2
+    assert second == third
+    with restaurant_scope(restaurant.pk):
+        receipt = Receipt.objects.get()
+        assert receipt.printed_at > receipt.issued_at
+        assert (render_receipt(receipt, copy=False), render_receipt(receipt, copy=True)) == (first, second)
+
+
+def test_the_page_reads_like_a_receipt(restaurant, till, scene):
+    closed = paid_and_closed(
+        till,
+        scene.takeaway(scene.line("Cake", 3), scene.burger(1, "Bacon"), customer_name="Ada"),
+        tendered_minor=4000,
+        tip_minor=150,
+    )
+    page = page_of(till, closed)
+    text = words(page)
+    local = datetime.datetime.fromisoformat(closed["receipt"]["local_time"])
+    served_by = closed["receipt"]["order"]["served_by"]
+    for passage in [
+        "The Copper Pot 12 Mill Lane Hebden Bridge HX7 8AA Tel. 01422 555017 VAT no. GB 123 4567 82",
+        f"Receipt 1 Date {local.day} {local:%b %Y, %H:%M} Order 1, takeaway Customer Ada"
+        f" Served by {served_by}",
+        "3 Cake 5.95 each 17.85 B",
+        "1 Burger Rare Bacon 14.00 A",
+        "Total £31.85",
+        "Paid by cash £31.85 Tip, thank you £1.50 Tendered £40.00 Change £6.65",
+        "VAT included Rate Net VAT Gross A 20% 11.67 2.33 14.00 B 0% 17.85 0.00 17.85 All 29.52 2.33 31.85",
+        "This is a VAT invoice.",
+    ]:
+        assert passage in text
+    assert "style=" not in page  # the content security policy forbids it, and scripts
+    assert "<script" not in page
+    assert '<link rel="stylesheet" href="/static/receipts/receipt.css">' in page
+
+
+@pytest.mark.parametrize(
+    ("currency", "prices", "tax", "passages"),
+    [
+        # 1,250 yen at 20 %: 208.33 is 208; two at 425 beside it
+        ("JPY", (1250, 850), (2100, 350), ["Total ¥2,100", "425 each 850", "A 20% 1,750 350 2,100"]),
+        ("KWD", (1250, 850), (2100, 350), ["Total 2.100 KWD", "0.425 each 0.850", "A 20% 1.750 0.350 2.100"]),
+        ("USD", (1250, 850), (2100, 350), ["Total $21.00", "4.25 each 8.50", "A 20% 17.50 3.50 21.00"]),
+    ],
+)
+def test_currencies_of_none_and_of_three_decimals(currency, prices, tax, passages):
+    place = factories.make_restaurant(f"Place of {currency}", currency=currency, **SELLER)
+    till = ApiClient(factories.staff(place, "waiter", name="Will"))
+    scene = look_at(place)
+    closed = paid_and_closed(
+        till, scene.takeaway(scene.burger(), scene.line("Fries", 2)), tendered_minor=10_000
+    )
+    receipt = closed["receipt"]
+    assert (receipt["currency"], receipt["is_vat_invoice"]) == (currency, False)
+    assert tuple(line["total_minor"] for line in receipt["lines"]) == prices
+    assert (receipt["total_minor"], receipt["tax_minor"]) == tax
+    assert receipt["payments"][0]["change_minor"] == 7900
+    text = words(page_of(till, closed))
+    for passage in passages:
+        assert passage in text
+    assert "VAT invoice" not in text
+
+
+def test_the_time_is_the_restaurants_own():
+    tokyo = factories.make_restaurant("Tokyo", currency="JPY", timezone="Asia/Tokyo")
+    till = ApiClient(factories.staff(tokyo, "waiter", name="Will"))
+    scene = look_at(tokyo)
+    receipt = paid_and_closed(till, scene.takeaway(scene.line("Lager")))["receipt"]
+    issued_at = datetime.datetime.fromisoformat(receipt["issued_at"])
+    local = datetime.datetime.fromisoformat(receipt["local_time"])
+    assert local - issued_at.replace(tzinfo=None, microsecond=0) == datetime.timedelta(hours=9)
+
+
+def test_only_the_page_is_html(till, scene):
+    closed = paid_and_closed(till, scene.takeaway(scene.line("Lager")))
+    path = f"orders/{closed['id']}/receipt"
+    refused = till.get(f"{path}/print", Accept="application/pdf")
+    assert refused.status_code == 406
+    assert till.get(path, Accept="application/json")["Content-Type"] == "application/json"
+    assert "Copy" not in words(page_of(till, closed))  # what was refused was not printed
