@@ -1,11 +1,35 @@
 #!/usr/bin/env python
 """Run a Django management command."""
 
+import json
 import os
 import sys
+from pathlib import Path
 
 from django.core.management import execute_from_command_line
 
+# Commands that another login than the application's runs.
+ROLES = {
+    "migrate": "migrator",
+    "makemigrations": "migrator",
+    "sqlmigrate": "migrator",
+    "load_demo": "platform",
+    "platform_owner": "platform",
+    "replay_orders": "platform",
+}
+
+
+def use_running_server() -> None:
+    """Where no DATABASE_URL is set, take the environment of the `script/server` of this checkout."""
+    path = Path(__file__).parent / ".data" / "environment.json"
+    if os.environ.get("DATABASE_URL") or not path.exists():
+        return
+    role = os.environ.get("DB_ROLE") or ROLES.get(sys.argv[1] if len(sys.argv) > 1 else "", "app")
+    for name, value in json.loads(path.read_text())[role].items():
+        os.environ.setdefault(name, value)
+
+
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fynlo.settings")
+    use_running_server()
     execute_from_command_line(sys.argv)

@@ -113,3 +113,11 @@ class PinTooEasy(InvalidInput):
 
     def __init__(self) -> None:
         super().__init__(field="pin")
+
+
+class Yourself(NotAllowed):
+    detail = "Not yourself: ask another platform owner."
+
+
+class OwnersKeepTheirPasswords(NotAllowed):
+    detail = "A platform owner's password is set with manage.py platform_owner."

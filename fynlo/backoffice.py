@@ -1,7 +1,209 @@
-"""The restaurants' back office: Django admin of one restaurant at a time."""
+"""The restaurants' back office: Django admin of one restaurant at a time, for its managers and owners.
 
+Each request looks the member up anew, inside the scope of the restaurant that the session names; nothing
+of a view, its template included, runs outside of that scope.
+"""
+
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import update_wrapper
+from typing import Any
+
+from django import forms
 from django.contrib.admin import AdminSite
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.http import require_http_methods
+
+from accounts.directory import Workplace, my_restaurants
+from accounts.errors import LockedOut, SignInFailed
+from accounts.models import Membership, Role
+from accounts.services import authenticate_person
+from accounts.staff import Staff
+from fynlo.api.address import client_address
+from fynlo.money import format_money
+from fynlo.tenancy.scope import restaurant_scope
+from orders.reports import Day, revenue_by_day, today_live
+from restaurants.models import Restaurant
+
+MANAGING = (Role.OWNER, Role.MANAGER)
+SESSION_KEY = "restaurant_id"
+CHART_DAYS = 30
+
+
+class SignInForm(AdminAuthenticationForm):
+    """By e-mail address and password, with the same lock-out as everywhere."""
+
+    def clean(self) -> dict[str, Any]:
+        email, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
+        if not email or not password:
+            return self.cleaned_data
+        try:
+            user = authenticate_person(
+                email=email,
+                password=password,
+                address=client_address(self.request),  # type: ignore[arg-type]
+            )
+        except (SignInFailed, LockedOut) as refusal:
+            raise forms.ValidationError(refusal.message, code=refusal.code) from None
+        if not managed_by(user.pk):
+            raise forms.ValidationError("You manage no restaurant: ask an owner.", code="not_a_manager")
+        self.user_cache = user
+        return self.cleaned_data
+
+
+def managed_by(user_id: int) -> list[Workplace]:
+    return [workplace for workplace in my_restaurants(user_id) if workplace.role in MANAGING]
 
 
 class BackOfficeSite(AdminSite):
     site_header = site_title = "Fynlo back office"
+    index_title = "Back office"
+    site_url = None
+    login_form = SignInForm
+    login_template = "backoffice/login.html"
+    index_template = "backoffice/index.html"
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        return getattr(request, "staff", None) is not None
+
+    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
+        guarded = super().admin_view(view, cacheable)
+
+        def enter(request: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+            if not request.user.is_authenticated:
+                return redirect_to_login(request.get_full_path(), reverse("admin:login"))
+            if view == self.logout:
+                return csrf_protect(never_cache(view))(request, *args, **kwargs)
+            restaurant_id = request.session.get(SESSION_KEY) or enter_the_only_one(request)
+            if restaurant_id is None:
+                return HttpResponseRedirect(reverse("admin:choose"))
+            with restaurant_scope(restaurant_id):
+                if not let_in(request):
+                    del request.session[SESSION_KEY]
+                    return HttpResponseRedirect(reverse("admin:choose"))
+                if request.restaurant.status != Restaurant.Status.ACTIVE:
+                    return self._suspended(request)
+                response = guarded(request, *args, **kwargs)
+                if isinstance(response, TemplateResponse) and not response.is_rendered:
+                    response.render()
+                return response
+
+        return update_wrapper(enter, view)
+
+    def get_urls(self) -> list[Any]:
+        return [
+            path("choose/", self.choose, name="choose"),
+            path("today", self.admin_view(self.today), name="today"),
+            *super().get_urls(),
+        ]
+
+    def each_context(self, request: Any) -> dict[str, Any]:
+        restaurant = getattr(request, "restaurant", None)
+        more = {"site_header": restaurant.name, "is_in_restaurant": True} if restaurant else {}
+        return {**super().each_context(request), **more}
+
+    def index(self, request: Any, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        restaurant = request.restaurant
+        today = restaurant.business_date(timezone.now())
+        days = revenue_by_day(today - datetime.timedelta(days=CHART_DAYS - 1), today)
+        total = format_money(sum(day.revenue_minor for day in days), restaurant.currency)
+        figures = {
+            "today": today_figures(restaurant),
+            "bars": bars(days, restaurant.currency),
+            "total": total,
+        }
+        return super().index(request, {**figures, **(extra_context or {})})
+
+    def today(self, request: Any) -> HttpResponse:
+        return JsonResponse({figure["name"]: figure["text"] for figure in today_figures(request.restaurant)})
+
+    @method_decorator([csrf_protect, never_cache, require_http_methods(["GET", "POST"])])
+    def choose(self, request: Any) -> HttpResponse:
+        """Which restaurant, where somebody manages several."""
+        if not request.user.is_authenticated:
+            return redirect_to_login(reverse("admin:index"), reverse("admin:login"))
+        workplaces = managed_by(request.user.pk)
+        chosen = request.POST.get("restaurant_id") if request.method == "POST" else None
+        if chosen in {str(workplace.restaurant_id) for workplace in workplaces}:
+            request.session[SESSION_KEY] = int(chosen or 0)
+            return HttpResponseRedirect(reverse("admin:index"))
+        context = {**self.each_context(request), "title": "Choose a restaurant", "workplaces": workplaces}
+        return TemplateResponse(request, "backoffice/choose.html", context, status=200 if workplaces else 403)
+
+    def _suspended(self, request: Any) -> HttpResponse:
+        name = request.restaurant.name
+        request.staff = request.restaurant = None
+        context = {**self.each_context(request), "title": "Suspended", "restaurant_name": name}
+        return TemplateResponse(request, "backoffice/suspended.html", context, status=403).render()
+
+
+def enter_the_only_one(request: Any) -> int | None:
+    """Whoever manages one restaurant need not choose it."""
+    workplaces = managed_by(request.user.pk)
+    if len(workplaces) != 1:
+        return None
+    request.session[SESSION_KEY] = workplaces[0].restaurant_id
+    return workplaces[0].restaurant_id
+
+
+def let_in(request: Any) -> bool:
+    """Whether the person manages the restaurant in scope; sets `request.staff` and `.restaurant`."""
+    members = Membership.objects.select_related("restaurant")
+    member = members.filter(user=request.user, is_active=True, role__in=MANAGING).first()
+    if member is None:
+        return False
+    request.restaurant = member.restaurant
+    request.staff = Staff(member.restaurant_id, member.pk, member.name, member.role)
+    return True
+
+
+def today_figures(restaurant: Restaurant) -> list[dict[str, str]]:
+    """What the top of the front page says, ready to show."""
+    today = today_live(restaurant)
+
+    def money(minor: int) -> str:
+        return format_money(minor, restaurant.currency)
+
+    figures = [
+        ("taken", "Taken today", money(today.closed_minor)),
+        ("closed", "Bills closed", str(today.closed_orders)),
+        ("average", "Average bill", money(today.average_minor)),
+        ("tax", "Tax in it", money(today.closed_tax_minor)),
+        ("covers", "Guests served", str(today.closed_covers)),
+        ("open", "Bills open", str(today.open_orders + today.carried_over)),
+        ("running", "On open bills of today", money(today.open_minor)),
+    ]
+    return [{"name": name, "label": label, "text": text} for name, label, text in figures]
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One day of the chart, in units of its 720 by 180 box."""
+
+    day: datetime.date
+    text: str
+    orders: int
+    x: int
+    y: int
+    height: int
+
+
+def bars(days: list[Day], currency: str) -> list[Bar]:
+    highest = max((day.revenue_minor for day in days), default=0) or 1
+    heights = [max(day.revenue_minor, 0) * 180 // highest for day in days]
+    return [
+        Bar(
+            *(day.business_date, format_money(day.revenue_minor, currency), day.orders),
+            *(n * 24 + 3, 180 - height, height),
+        )
+        for n, (day, height) in enumerate(zip(days, heights, strict=True))
+    ]

@@ -49,7 +49,7 @@ def read_env(environ: Mapping[str, str] = os.environ) -> Env:
         reader.problems.append("DEBUG must be 0 in production.")
     env = Env(
         environment=environment,
-        secret_key=reader.text("SECRET_KEY", default=None if production else "only-for-development"),
+        secret_key=reader.text("SECRET_KEY", default=None if production else "only-for-development-" * 2),
         debug=debug,
         database_url=reader.text("DATABASE_URL"),
         db_role=reader.choice("DB_ROLE", DB_ROLES, default="app"),

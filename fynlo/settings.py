@@ -222,6 +222,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "DeviceKind": "accounts.models.Device.Kind",
         "StaffRole": "accounts.models.Role",
+        "OrderKind": "orders.models.Order.Kind",
+        "OrderStatus": "orders.models.Order.Status",
     },
 }
 

@@ -151,3 +151,15 @@ class AmountNotDue(DomainError):
         super().__init__(
             "This is more than is due.", field="amount_minor", balance_due_minor=balance_due_minor
         )
+
+
+class NoSuchTicket(NotFound):
+    code = "no_such_ticket"
+    detail = "There is no such kitchen ticket here."
+
+
+class TicketNotOpen(DomainError):
+    code = "ticket_not_open"
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"This ticket is {status}.", ticket_status=status)

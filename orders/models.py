@@ -6,7 +6,7 @@ from uuid import UUID
 from django.core.validators import MinValueValidator
 from django.db import models
 
-from accounts.models import Membership
+from accounts.models import Device, Membership
 from fynlo.tenancy.models import TenantBase, TenantForeignKey, TenantModel
 from restaurants.models import KitchenStation, MenuItem, Table
 
@@ -129,8 +129,9 @@ class KitchenTicket(TenantModel):
     """What one station has to make for one sending of an order.
 
     A later sending is a ticket of its own, so the kitchen never cooks a dish twice. `number` counts
-    an order's tickets. `version` rises with every change; a screen replaces what it shows only by a
-    higher one. Bumped means all made; recalled puts it back.
+    an order's tickets; `is_add_on` marks those of a later sending. `version` rises with every change; a
+    screen replaces what it shows only by a higher one. Bumped means all made; recalled puts it back.
+    Bumping a voided ticket says that the kitchen has seen so: until then screens go on showing it.
     """
 
     class Status(models.TextChoices):
@@ -143,6 +144,7 @@ class KitchenTicket(TenantModel):
     number = models.PositiveIntegerField()
     status = models.CharField(max_length=10, choices=Status, default=Status.OPEN)
     version = models.PositiveIntegerField(default=1)
+    is_add_on = models.BooleanField(default=False)
     is_recalled = models.BooleanField(default=False)
     sent_at = models.DateTimeField()
     bumped_at = models.DateTimeField(null=True, blank=True)
@@ -161,15 +163,44 @@ class KitchenTicket(TenantModel):
         ]
         indexes = [
             models.Index(
-                fields=["restaurant", "station", "sent_at"],
-                name="orders_kitchenticket_open",
-                condition=models.Q(status="open"),
+                fields=["restaurant", "sent_at"],
+                name="orders_kitchenticket_board",
+                condition=models.Q(bumped_at=None),
             ),
             models.Index(
                 fields=["restaurant", "bumped_at"],
                 name="orders_kitchenticket_bumped",
                 condition=models.Q(status="bumped"),
             ),
+        ]
+
+
+class KitchenScreen(TenantModel):
+    """How far a screen has got in showing the tickets of a station, or of all where none is named.
+
+    `acked_seq` is the last event, of the log's `epoch`, that was on the screen by `acked_at`. It is
+    written every few seconds at most, so it may lag behind, but never promises too much.
+    """
+
+    device = TenantForeignKey(Device, models.CASCADE, db_index=False, related_name="+")
+    station = TenantForeignKey(
+        KitchenStation, models.CASCADE, null=True, blank=True, db_index=False, related_name="+"
+    )
+    epoch = models.UUIDField()
+    acked_seq = models.BigIntegerField()
+    acked_at = models.DateTimeField()
+
+    class Tenancy:
+        referenced = False
+
+    class Meta:
+        db_table = "orders_kitchenscreen"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["restaurant", "device", "station"],
+                name="orders_kitchenscreen_device",
+                nulls_distinct=False,
+            )
         ]
 
 

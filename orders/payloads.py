@@ -104,6 +104,7 @@ def ticket_payload(ticket: KitchenTicket) -> dict[str, Any]:
         "number": ticket.number,
         "status": ticket.status,
         "version": ticket.version,
+        "is_add_on": ticket.is_add_on,
         "is_recalled": ticket.is_recalled,
         "sent_at": _time(ticket.sent_at),
         "bumped_at": _time(ticket.bumped_at),

@@ -1,6 +1,6 @@
 """Paths below /api/v1/restaurants/<restaurant_id>/."""
 
-from django.urls import path
+from django.urls import include, path
 
 from .report_views import DailyRevenueView, TodayView
 from .views import FloorView, OrderViewSet
@@ -19,4 +19,5 @@ urlpatterns = [
     path("floor", FloorView.as_view()),
     path("reports/daily-revenue", DailyRevenueView.as_view()),
     path("reports/today", TodayView.as_view()),
+    path("kitchen/", include("orders.kitchen_urls")),
 ]

@@ -25,3 +25,7 @@ class InUse(DomainError):
 
     def __init__(self, uses: str) -> None:
         super().__init__(f"This cannot be deleted: it is used by {uses}.")
+
+
+class AlreadySo(DomainError):
+    code = "already_so"

@@ -97,7 +97,7 @@ def staff(restaurant: Restaurant, role: Role, name: str | None = None) -> Staff:
     """A member of the team who has just signed in by password (no device)."""
     with restaurant_scope(restaurant.pk):
         membership = Membership.objects.create(
-            user=make_user(), name=name or f"{role.label} {uuid.uuid4().hex[:6]}", role=role
+            user=make_user(), name=name or f"{Role(role).label} {uuid.uuid4().hex[:6]}", role=role
         )
         session = StaffSession.objects.create(
             membership=membership, expires_at=timezone.now() + datetime.timedelta(hours=12)

@@ -53,7 +53,7 @@ class Migration(migrations.Migration):
                 ('last_seen_at', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('revoked_at', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.require_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
+                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.current_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
             ],
             options={
                 'db_table': 'accounts_device',
@@ -68,7 +68,7 @@ class Migration(migrations.Migration):
                 ('pin_hash', models.CharField(blank=True, editable=False, max_length=160)),
                 ('is_active', models.BooleanField(default=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.require_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
+                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.current_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
                 ('user', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='memberships', to=settings.AUTH_USER_MODEL)),
             ],
             options={
@@ -84,7 +84,7 @@ class Migration(migrations.Migration):
                 ('ended_at', models.DateTimeField(blank=True, null=True)),
                 ('device', fynlo.tenancy.fields.TenantForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='sessions', to='accounts.device')),
                 ('membership', fynlo.tenancy.fields.TenantForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='sessions', to='accounts.membership')),
-                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.require_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
+                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.current_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
             ],
             options={
                 'db_table': 'accounts_staffsession',

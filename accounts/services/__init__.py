@@ -1,6 +1,7 @@
 """Every write about people, their sign-ins and their devices."""
 
 from .devices import create_device, join_device, rename_device, renew_join_code, revoke_device
+from .people import find_or_make_user, make_platform_owner, password_link, set_user_active
 from .sign_in import (
     SignedIn,
     authenticate_person,
@@ -16,12 +17,16 @@ __all__ = [
     "authenticate_person",
     "create_device",
     "create_membership",
+    "find_or_make_user",
     "join_device",
+    "make_platform_owner",
+    "password_link",
     "record_lockout",
     "rename_device",
     "renew_join_code",
     "revoke_device",
     "set_pin",
+    "set_user_active",
     "sign_in_with_password",
     "sign_in_with_pin",
     "sign_out",

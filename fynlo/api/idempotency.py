@@ -19,7 +19,8 @@ MAX_KEY_LENGTH = 100
 
 CLAIM = """
     INSERT INTO api_idempotencykey
-           (id, restaurant_id, caller, key, fingerprint, response_status, response_body, response_etag, created_at)
+           (id, restaurant_id, caller, key, fingerprint,
+            response_status, response_body, response_etag, created_at)
     VALUES (%s, %s, %s, %s, %s, 0, '', '', clock_timestamp())
     ON CONFLICT (restaurant_id, caller, key) DO NOTHING
     RETURNING id

@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
                 ('key', models.CharField(max_length=80)),
                 ('business_date', models.DateField()),
                 ('created_at', models.DateTimeField()),
-                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.require_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
+                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.current_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
             ],
             options={
                 'db_table': 'payments_ledgertransaction',
@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
                 ('amount_minor', models.BigIntegerField()),
                 ('currency', models.CharField(max_length=3)),
                 ('order', fynlo.tenancy.fields.TenantForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='ledger_entries', to='orders.order')),
-                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.require_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
+                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.current_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
                 ('transaction', fynlo.tenancy.fields.TenantForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='entries', to='payments.ledgertransaction')),
             ],
             options={
@@ -68,7 +68,7 @@ class Migration(migrations.Migration):
                 ('settled_at', models.DateTimeField(blank=True, null=True)),
                 ('device', fynlo.tenancy.fields.TenantForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='payments', to='accounts.device')),
                 ('order', fynlo.tenancy.fields.TenantForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='payments', to='orders.order')),
-                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.require_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
+                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.current_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
                 ('taken_by', fynlo.tenancy.fields.TenantForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='payments_taken', to='accounts.membership')),
             ],
             options={
@@ -84,7 +84,7 @@ class Migration(migrations.Migration):
                 ('state', models.CharField(choices=[('created', 'Created'), ('captured', 'Captured'), ('failed', 'Failed'), ('canceled', 'Cancelled')], default='created', max_length=20)),
                 ('created_at', models.DateTimeField()),
                 ('settled_at', models.DateTimeField(blank=True, null=True)),
-                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.require_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
+                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.current_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
                 ('intent', fynlo.tenancy.fields.TenantForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='attempts', to='payments.paymentintent')),
             ],
             options={
@@ -99,7 +99,7 @@ class Migration(migrations.Migration):
                 ('content', models.JSONField()),
                 ('issued_at', models.DateTimeField()),
                 ('order', fynlo.tenancy.fields.TenantOneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='receipt', to='orders.order')),
-                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.require_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
+                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.current_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
             ],
             options={
                 'db_table': 'payments_receipt',

@@ -3,6 +3,7 @@
 from .editing import delete_row, save_row, set_sold_out
 from .menu_import import ImportReport, import_menu
 from .restaurant import create_restaurant, next_number, tax_percents, update_restaurant
+from .suspension import resume_restaurant, suspend_restaurant
 
 __all__ = [
     "ImportReport",
@@ -10,8 +11,10 @@ __all__ = [
     "delete_row",
     "import_menu",
     "next_number",
+    "resume_restaurant",
     "save_row",
     "set_sold_out",
+    "suspend_restaurant",
     "tax_percents",
     "update_restaurant",
 ]

@@ -7,7 +7,6 @@ export class Store {
     this.tickets = new Map();
     this.epoch = null;
     this.offset = 0; // the server's clock minus ours
-    this.soldOut = new Map(); // names by id, of what changed since the page was opened
   }
 
   now() {
@@ -19,11 +18,11 @@ export class Store {
   }
 
   // Returns the ids of tickets on the board that were not known.
-  replaceAll({ epoch, tickets, recent = [] }) {
+  replaceAll({ epoch, tickets, recall }) {
     const known = epoch === this.epoch ? this.tickets : new Map();
     const isFirst = this.epoch === null;
     this.tickets = new Map();
-    for (const ticket of [...tickets, ...recent]) {
+    for (const ticket of [...tickets, ...recall]) {
       const ours = known.get(ticket.id);
       this.tickets.set(ticket.id, ours?.version > ticket.version ? ours : ticket);
     }

@@ -6,16 +6,17 @@ import { config, get, leave, socketUrl } from "./config.js";
 const PING_MS = 5000;
 const POLL_MS = 3000;
 const OPEN_WITHIN_MS = 5000;
-export const DEAD_AFTER_MS = 12000;
+const DEAD_AFTER_MS = 12000;
 const RETRY_MS = [500, 5000];
 const FAILURES_BEFORE_POLLING = 3;
 const STALE_PONGS = 3;
 const GAP = 4000;
 const NOT_WELCOME = [4401, 4403];
+const ALIVE = ["snapshot", "welcome", "events", "pong"];
 
 export class Stream {
-  // `follower` has onSnapshot(snapshot), onEvent(event), onServerTime(text) and onShown(), called when a
-  // message has been applied and before it is confirmed as shown.
+  // `follower` has onServerTime(text), onSnapshot(snapshot), onEvent(event) and onNews(), which shows what
+  // those two brought: only then is it confirmed to the server as shown.
   constructor(follower, stationId) {
     this.follower = follower;
     this.lastTraffic = null; // on the clock of performance.now()
@@ -34,13 +35,13 @@ export class Stream {
     this.connect();
   }
 
-  // "live", "connecting" or "offline", and for how long nothing was heard
+  // "live", "connecting" or "offline"
   get state() {
-    const silence = this.silence;
-    if (silence > DEAD_AFTER_MS) return "offline";
+    if (this.silence > DEAD_AFTER_MS) return "offline";
     return this.last >= 0 && (this.isWelcome || this.isPolling) ? "live" : "connecting";
   }
 
+  // For how many milliseconds nothing was heard.
   get silence() {
     return performance.now() - (this.lastTraffic ?? this.startedAt);
   }
@@ -56,7 +57,7 @@ export class Stream {
     this.stalePongs = 0;
     socket.onopen = () =>
       this.send({ t: "hello", v: 1, epoch: this.epoch, last_seq: this.last, station: this.stationId });
-    socket.onmessage = (message) => this.receive(JSON.parse(message.data));
+    socket.onmessage = (message) => this.receiveFromSocket(JSON.parse(message.data));
     socket.onclose = ({ code }) => (NOT_WELCOME.includes(code) ? leave() : this.retry());
   }
 
@@ -89,20 +90,20 @@ export class Stream {
   }
 
   receive(message) {
-    this.heard(message);
-    if (message.t === "snapshot" || message.t === "welcome") {
-      Object.assign(this, { isWelcome: true, failures: 0, attempt: 0 });
-    }
+    if (!ALIVE.includes(message.t)) return; // such as one that says the server itself is cut off
+    this.lastTraffic = performance.now();
+    if (message.server_time) this.follower.onServerTime(message.server_time);
     if (message.t === "snapshot") this.start(message);
     else if (message.t === "events") this.apply(message);
     else if (message.t === "pong") this.compare(message.head);
-    else return;
-    if (message.t !== "pong") this.send({ t: "ack", seq: this.last });
   }
 
-  heard(message) {
-    this.lastTraffic = performance.now();
-    if (message.server_time) this.follower.onServerTime(message.server_time);
+  receiveFromSocket(message) {
+    if (message.t === "snapshot" || message.t === "welcome") {
+      Object.assign(this, { isWelcome: true, failures: 0, attempt: 0 });
+    }
+    this.receive(message);
+    if (message.t === "snapshot" || message.t === "events") this.send({ t: "ack", seq: this.last });
   }
 
   start(snapshot) {
@@ -110,7 +111,7 @@ export class Stream {
     this.epoch = snapshot.epoch;
     this.last = snapshot.seq;
     this.follower.onSnapshot(snapshot);
-    this.follower.onShown();
+    this.follower.onNews();
   }
 
   apply({ from, to, ev }) {
@@ -119,7 +120,7 @@ export class Stream {
     for (const event of ev) if (event.seq > this.last) this.handle(event);
     this.last = to;
     this.stalePongs = 0;
-    this.follower.onShown();
+    this.follower.onNews();
   }
 
   handle(event) {
@@ -132,20 +133,17 @@ export class Stream {
     if (this.stalePongs >= STALE_PONGS) this.retry();
   }
 
+  // Asking for what follows tells the server that all before it is shown.
   async poll() {
     if (!this.isPolling || this.isAsking) return;
     this.isAsking = true;
     const { stationId } = this;
-    const station = stationId ? `&station=${stationId}` : "";
+    const question = new URLSearchParams({ after: Math.max(this.last, 0) });
+    if (this.epoch) question.set("epoch", this.epoch);
+    if (stationId) question.set("station", stationId);
     try {
-      const question = `kitchen/events?epoch=${this.epoch ?? ""}&after=${Math.max(this.last, 0)}${station}`;
-      let answer = this.epoch ? await get(question) : { reset: true };
-      const isReset = answer.reset;
-      if (isReset) answer = await get(`kitchen/tickets?${station.slice(1)}`);
-      if (stationId !== this.stationId) return; // another station was chosen meanwhile
-      this.heard(answer);
-      if (isReset) this.start(answer);
-      else this.apply(answer);
+      const answer = await get(`kitchen/events?${question}`);
+      if (stationId === this.stationId) this.receive(answer); // else another was chosen meanwhile
     } catch {
       // Silence says it: the screen shows for how long nothing was heard.
     } finally {

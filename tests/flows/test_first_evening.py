@@ -21,7 +21,7 @@ def line(restaurant, code, quantity=1, modifiers=(), **fields):
         "id": str(uuid7()),
         "menu_item_id": str(item.pk),
         "quantity": quantity,
-        "modifier_ids": modifier_ids,
+        "modifiers": modifier_ids,
         **fields,
     }
 

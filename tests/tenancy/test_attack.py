@@ -76,7 +76,7 @@ def _trade(restaurant: Restaurant, owner: Staff) -> None:
                 "id": str(uuid7()),
                 "menu_item_id": str(burger.pk),
                 "quantity": 1,
-                "modifier_ids": [str(rare.pk)],
+                "modifiers": [str(rare.pk)],
                 "note": f"{CANARY} note" if CANARY in restaurant.name else "",
             },
             {"id": str(uuid7()), "menu_item_id": str(fries.pk), "quantity": 2},
@@ -156,7 +156,7 @@ def body_of(world: World, value: str) -> dict[str, Any]:
     body: dict[str, Any] = {name: value for name in names}
     body |= {f"{name}_id": value for name in names}
     body |= {"restaurant": world.victim.restaurant_id, "restaurant_id": world.victim.restaurant_id}
-    body |= {"items": [{"id": str(uuid7()), "menu_item_id": value, "quantity": 1}], "modifier_ids": [value]}
+    body |= {"items": [{"id": str(uuid7()), "menu_item_id": value, "quantity": 1}], "modifiers": [value]}
     return body
 
 

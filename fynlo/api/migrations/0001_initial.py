@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
                 ('response_body', models.TextField(blank=True)),
                 ('response_etag', models.CharField(blank=True, max_length=40)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.require_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
+                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.current_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
             ],
             options={
                 'db_table': 'api_idempotencykey',

@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
                 ('payload', models.JSONField()),
                 ('actor', models.JSONField(default=dict)),
                 ('created_at', models.DateTimeField()),
-                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.require_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
+                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.current_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
             ],
             options={
                 'db_table': 'events_event',
@@ -43,7 +43,7 @@ class Migration(migrations.Migration):
                 ('epoch', models.UUIDField(default=uuid.uuid4)),
                 ('last_seq', models.BigIntegerField(default=0)),
                 ('min_seq', models.BigIntegerField(default=1)),
-                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.require_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
+                ('restaurant', models.ForeignKey(db_index=False, default=fynlo.tenancy.scope.current_restaurant_id, editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='restaurants.restaurant')),
             ],
             options={
                 'db_table': 'events_streamhead',

@@ -1,0 +1,163 @@
+"""The restaurant's own details, its floor, its kitchen and its menu in the back office."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+
+from fynlo.events.log import record_event
+from fynlo.money import format_money
+from fynlo.office import OfficeAdmin, OfficeInline, ServiceAdmin, ServiceForm
+
+from .models import (
+    Floor,
+    KitchenStation,
+    MenuCategory,
+    MenuItem,
+    MenuItemModifierGroup,
+    Modifier,
+    ModifierGroup,
+    Restaurant,
+    Table,
+    TaxClass,
+    TaxRate,
+)
+from .payloads import row_payload
+from .services import delete_row, update_restaurant
+from .services.editing import menu_version
+
+
+class RestaurantForm(ServiceForm):
+    class Meta:
+        model = Restaurant
+        # What the restaurants' database login may change; the rest is the platform owner's.
+        fields = [
+            "name",
+            "address",
+            "phone",
+            "vat_number",
+            "timezone",
+            "business_day_cutoff",
+            "warn_after_seconds",
+            "late_after_seconds",
+        ]
+
+    def call_service(self) -> Restaurant:
+        changes = {name: self.cleaned_data[name] for name in self.changed_data}
+        return update_restaurant(changes, by=self.request.staff)
+
+
+@admin.register(Restaurant)
+class RestaurantAdmin(ServiceAdmin):
+    form = RestaurantForm
+    readonly_fields = ["slug", "currency"]
+    can_add = False
+
+    def get_fields(self, request: Any, obj: Any = None) -> list[str]:
+        return [*RestaurantForm.Meta.fields, *self.readonly_fields]
+
+    def changelist_view(self, request: Any, extra_context: Any = None) -> HttpResponse:
+        """There is one: go to it."""
+        place = reverse("admin:restaurants_restaurant_change", args=[request.restaurant.pk])
+        return HttpResponseRedirect(place)
+
+
+class EditingAdmin(OfficeAdmin):
+    """Rows of the menu or the floor: every change is told to the tills and screens."""
+
+    def save_related(self, request: Any, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        if form.changed_data or any(formset.has_changed() for formset in formsets):
+            row = type(form.instance)._default_manager.get(pk=form.instance.pk)
+            kind = "floor.changed" if isinstance(row, Floor | Table) else "menu.changed"
+            document: dict[str, Any] = {
+                "type": row._meta.model_name,
+                "change": "changed" if change else "created",
+                "row": row_payload(row),
+                "changed": form.changed_data,
+            }
+            if kind == "menu.changed":
+                document["menu_version"] = menu_version()
+            record_event(kind, row.pk, document, actor=request.staff.actor)
+
+    def delete_model(self, request: Any, obj: Any) -> None:
+        delete_row(obj, by=request.staff)
+
+    def delete_queryset(self, request: Any, queryset: Any) -> None:
+        for row in queryset:
+            delete_row(row, by=request.staff)
+
+
+class TableInline(OfficeInline):
+    model = Table
+    fields = ["name", "seats", "position", "is_active"]
+
+
+@admin.register(Floor)
+class FloorAdmin(EditingAdmin):
+    list_display = ["name", "position"]
+    search_fields = ["name"]
+    inlines = [TableInline]
+
+
+@admin.register(Table)
+class TableAdmin(EditingAdmin):
+    list_display = ["name", "floor", "seats", "is_active"]
+    list_filter = ["is_active"]
+    list_select_related = ["floor"]
+    search_fields = ["name"]
+
+
+@admin.register(KitchenStation)
+class KitchenStationAdmin(EditingAdmin):
+    list_display = ["name", "position"]
+
+
+class TaxRateInline(OfficeInline):
+    model = TaxRate
+
+
+@admin.register(TaxClass)
+class TaxClassAdmin(EditingAdmin):
+    list_display = ["name"]
+    inlines = [TaxRateInline]
+
+
+@admin.register(MenuCategory)
+class MenuCategoryAdmin(EditingAdmin):
+    list_display = ["name", "position"]
+    search_fields = ["name"]
+
+
+class ModifierInline(OfficeInline):
+    model = Modifier
+
+
+@admin.register(ModifierGroup)
+class ModifierGroupAdmin(EditingAdmin):
+    list_display = ["name", "min_select", "max_select"]
+    search_fields = ["name"]
+    inlines = [ModifierInline]
+
+
+class GroupLinkInline(OfficeInline):
+    model = MenuItemModifierGroup
+    verbose_name = "modifier group"
+
+
+@admin.register(MenuItem)
+class MenuItemAdmin(EditingAdmin):
+    list_display = ["name", "code", "category", "price", "is_active", "is_sold_out"]
+    list_filter = ["is_active", "is_sold_out"]
+    list_select_related = ["category", "restaurant"]
+    search_fields = ["name", "code"]
+    fields = [
+        *["name", "code", "description", "category", "price_minor", "tax_class", "station"],
+        *["position", "is_active", "is_sold_out"],
+    ]
+    inlines = [GroupLinkInline]
+
+    @admin.display(description="price", ordering="price_minor")
+    def price(self, item: MenuItem) -> str:
+        return format_money(item.price_minor, item.restaurant.currency)
