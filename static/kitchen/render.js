@@ -68,7 +68,7 @@ function makeTicket({ id }) {
   const card = make("article", "card");
   const header = make("header");
   node.key = make("kbd", "key");
-  node.title = make("h2");
+  node.heading = make("h2");
   node.age = make("span", "age");
   node.time = make("span", "time");
   node.who = make("p", "who");
@@ -78,7 +78,7 @@ function makeTicket({ id }) {
   node.items = new Map();
   node.bump = make("button", "bump");
   node.bump.dataset.action = "bump";
-  header.append(node.key, node.title, node.age, node.time, node.who, node.badges);
+  header.append(node.key, node.heading, node.age, node.time, node.who, node.badges);
   card.append(header, node.note, node.list, node.bump);
   node.append(card);
   heights.observe(card);
@@ -93,7 +93,7 @@ function fillTicket(node, ticket, index, showsStation) {
   const isVoided = ticket.status === "voided";
   node.classList.toggle("voided", isVoided);
   node.classList.toggle("takeaway", ticket.order_kind === "takeaway");
-  setText(node.title, nameOf(ticket));
+  setText(node.heading, nameOf(ticket));
   setText(node.who, who(ticket, showsStation));
   node.badges.replaceChildren(...badges(ticket));
   node.badges.hidden = !node.badges.children.length;
