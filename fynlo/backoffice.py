@@ -50,7 +50,7 @@ class SignInForm(AdminAuthenticationForm):
             user = authenticate_person(
                 email=email,
                 password=password,
-                address=client_address(self.request),  # type: ignore[arg-type]
+                address=client_address(self.request),
             )
         except (SignInFailed, LockedOut) as refusal:
             raise forms.ValidationError(refusal.message, code=refusal.code) from None

@@ -224,6 +224,8 @@ SPECTACULAR_SETTINGS = {
         "StaffRole": "accounts.models.Role",
         "OrderKind": "orders.models.Order.Kind",
         "OrderStatus": "orders.models.Order.Status",
+        "OrderItemStatus": "orders.models.OrderItem.Status",
+        "KitchenTicketStatus": "orders.models.KitchenTicket.Status",
     },
 }
 

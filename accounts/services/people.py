@@ -42,7 +42,9 @@ def set_user_active(user_id: int, *, is_active: bool, by: User) -> User:
 
 
 @transaction.atomic
-def make_platform_owner(email: str, *, password: str = "", new_device: bool = False) -> tuple[User, TOTPDevice]:
+def make_platform_owner(
+    email: str, *, password: str = "", new_device: bool = False
+) -> tuple[User, TOTPDevice]:
     """Make a person a platform owner, with the second factor that they sign in by.
 
     Without a password they keep theirs. A new second factor replaces the old ones.

@@ -86,7 +86,7 @@ GOOD = """category,name,price,code,description,tax_class,station,modifiers
 Mains,Burger,13.00,BURGER,With pickle,Standard,Grill,Doneness; Extras[0-3]: Bacon +1.75|Egg +1.25|Cheese +1.00
 Pies,Steak pie,14.25,,"Ale, onions",Standard,Grill,Sauce[1-1]: Gravy | Liquor -0.20
 Drinks,Lager,6.10,LAGER,,,,
-"""  # noqa: E501
+"""
 
 
 def test_it_creates_and_updates(restaurant, load):

@@ -15,6 +15,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.validators import validate_email
 from django.db import OperationalError
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from accounts.models import User
 from accounts.services import make_platform_owner
@@ -44,7 +45,10 @@ class Command(BaseCommand):
             validate_email(email)
             user = User.objects.filter(email_lower=email.lower()).first()
             password = self._password(user)
-            had_device = bool(user and user.totpdevice_set.filter(confirmed=True).exists()) and not new_device
+            had_device = (
+                bool(user and TOTPDevice.objects.filter(user=user, confirmed=True).exists())
+                and not new_device
+            )
             user, device = make_platform_owner(email, password=password, new_device=new_device)
         except ValidationError as error:
             raise CommandError(" ".join(error.messages), returncode=MISCONFIGURED) from error
@@ -83,5 +87,7 @@ class Command(BaseCommand):
         code = qrcode.QRCode(border=1)
         code.add_data(outcome["otpauth_url"])
         code.print_ascii(out=self.stdout)
-        self.stdout.write("Scan this with an authenticator app, or type the secret in. It is shown this once.")
+        self.stdout.write(
+            "Scan this with an authenticator app, or type the secret in. It is shown this once."
+        )
         self.stdout.write(f"Secret: {outcome['secret']}\nURL: {outcome['otpauth_url']}")
