@@ -30,6 +30,7 @@ from accounts.services import authenticate_person
 from accounts.staff import Staff
 from fynlo.api.address import client_address
 from fynlo.money import format_money
+from fynlo.office import ByStaff
 from fynlo.tenancy.scope import restaurant_scope
 from orders.reports import Day, revenue_by_day, today_live
 from restaurants.models import Restaurant
@@ -71,6 +72,11 @@ class BackOfficeSite(AdminSite):
     login_form = SignInForm
     login_template = "backoffice/login.html"
     index_template = "backoffice/index.html"
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Only what was made for restaurants: packages register their own models with every site."""
+        if admin_class is not None and issubclass(admin_class, ByStaff):
+            super().register(model_or_iterable, admin_class, **options)
 
     def has_permission(self, request: HttpRequest) -> bool:
         return getattr(request, "staff", None) is not None

@@ -3,6 +3,7 @@
 Knows no app. The site sets `request.staff` and `request.restaurant` on each request, see backoffice.py.
 """
 
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -10,24 +11,30 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin
 from django.db import models, transaction
+from django.forms.models import BaseInlineFormSet
 
 from fynlo.errors import DomainError
 from fynlo.money import CURRENCIES, to_minor
 
+AMOUNT = re.compile(r"-?[0-9.]{1,16}")
 
-class MoneyField(forms.CharField):
+
+class MoneyField(forms.Field):
     """An amount as people type it, such as 12.50, kept as minor units of `currency`."""
 
     def __init__(self, *, currency: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.currency = currency
-        self.widget.attrs["inputmode"] = "decimal"
+        self.widget.attrs.update(inputmode="decimal", maxlength=16, size=10)
 
     def to_python(self, value: Any) -> Any:
         if isinstance(value, int) or value in self.empty_values:
             return value
+        text = str(value).replace(",", "").strip()
         try:
-            return to_minor(str(value).replace(",", ""), self.currency)
+            if not AMOUNT.fullmatch(text):  # such as 1e999999
+                raise ValueError
+            return to_minor(text, self.currency)
         except ValueError:
             exponent = CURRENCIES[self.currency]
             example = f"{Decimal(1250).scaleb(-exponent):.{exponent}f}"
@@ -47,21 +54,44 @@ class OfficeForm(forms.ModelForm):
 
     def clean(self) -> Any:
         cleaned = super().clean() or self.cleaned_data
-        for names in self._keys_given(cleaned):
+        for names in self.keys_given():
             same = {name: cleaned[name] for name in names}
+            if any(isinstance(value, models.Model) and value._state.adding for value in same.values()):
+                continue  # a new row has no others of its own yet
             if self._meta.model._default_manager.filter(**same).exclude(pk=self.instance.pk).exists():
-                field = next(name for name in reversed(names) if name in self.fields)
-                label = self._meta.model._meta.verbose_name
-                self.add_error(field, f"Another {label} here has this {self.fields[field].label.lower()}.")
+                self.refuse_twin(names)
         return cleaned
 
-    def _keys_given(self, cleaned: dict[str, Any]) -> Iterator[list[str]]:
+    def refuse_twin(self, names: list[str]) -> None:
+        field = next(name for name in reversed(names) if name in self.fields)
+        label = self._meta.model._meta.verbose_name
+        self.add_error(field, f"Another {label} here has this {str(self.fields[field].label).lower()}.")
+
+    def keys_given(self) -> Iterator[list[str]]:
         """The columns that are unique in a restaurant, where the form says all of them."""
+        cleaned = self.cleaned_data
         for constraint in self._meta.model._meta.constraints:
             if isinstance(constraint, models.UniqueConstraint) and "restaurant" in constraint.fields:
                 names = [name for name in constraint.fields if name != "restaurant"]
                 if all(cleaned.get(name) not in (None, "") for name in names):
                     yield names
+
+
+class OfficeFormSet(BaseInlineFormSet):
+    """Refuses two new rows of one name: neither is in the database yet for the other to be found."""
+
+    def clean(self) -> None:
+        super().clean()
+        seen = set()
+        for form in self.forms:
+            if not hasattr(form, "cleaned_data") or form.cleaned_data.get("DELETE"):
+                continue
+            for names in list(form.keys_given()):
+                values = (form.cleaned_data[name] for name in names)
+                key = (*names, *(getattr(value, "pk", value) for value in values))
+                if key in seen:
+                    form.refuse_twin(names)
+                seen.add(key)
 
 
 class ServiceForm(forms.ModelForm):
@@ -97,9 +127,7 @@ class MoneyFormFields:
         currency = request.restaurant.currency
         label = db_field.name.removesuffix("_minor").replace("_", " ").capitalize()
         initial = db_field.default if db_field.has_default() else None
-        return MoneyField(
-            currency=currency, label=f"{label} ({currency})", max_length=16, required=True, initial=initial
-        )
+        return MoneyField(currency=currency, label=f"{label} ({currency})", required=True, initial=initial)
 
 
 class ByStaff:
@@ -130,6 +158,7 @@ class OfficeAdmin(ByStaff, MoneyFormFields, admin.ModelAdmin):
 
 class OfficeInline(ByStaff, MoneyFormFields, admin.TabularInline):
     form = OfficeForm
+    formset = OfficeFormSet
     extra = 1
 
 

@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 PROTOCOL = "fynlo.kitchen.v1"
 BAD_MESSAGE, NOT_SIGNED_IN, REVOKED, SILENT, TOO_MANY = 4400, 4401, 4403, 4408, 4429
-TOO_BIG, FAILED, TRY_AGAIN = 1009, 1011, 1013
+FAILED, TRY_AGAIN = 4500, 4503
 RETRY_MS = 1500
 
 MESSAGE_LIMIT = 64 * 1024
@@ -157,7 +157,7 @@ class KitchenConsumer(AsyncWebsocketConsumer):
 
     def _check_limits(self, text: str | None) -> None:
         if text and len(text) > MESSAGE_LIMIT:
-            raise Refused(TOO_BIG)
+            raise Refused(BAD_MESSAGE)
         now = time.monotonic()
         earned = (now - self._refilled_at) * MESSAGES_A_SECOND
         self._allowance = min(self._allowance + earned, 2.0 * MESSAGES_A_SECOND) - 1

@@ -118,12 +118,12 @@ class _Load:
                 yield f"modifiers: there is no group {name!r}; describe it, such as {name}[0-1]: One | Two"
 
     def _unknown(self, column: str, name: str, known: dict[str, Any], *, is_new: bool) -> Iterable[str]:
-        names = ", ".join(sorted(known)) or "none yet"
-        if not name:
-            if is_new and len(known) != 1:
-                yield f"{column}: is blank, and which of these is meant is not clear: {names}"
-        elif name not in known and not self.create_missing:
-            yield f"{column}: there is no {name!r}; known: {names}"
+        if name in known or (name and self.create_missing):
+            return
+        if name:
+            yield f"{column}: there is no {name!r}; known: {_list(known)}"
+        elif is_new and len(known) != 1:
+            yield f"{column}: is blank, and which of these is meant is not clear: {_list(known)}"
 
     def _fill(self, item: MenuItem, line: ItemLine) -> MenuItem:
         """Write the line into its item, making the rows that it refers to, all unsaved."""
@@ -225,6 +225,10 @@ def _write_group(group: ModifierGroup, spec: GroupSpec) -> bool:
     entries = [{"name": name, "price_minor": price} for name, price in spec.modifiers]
     is_changed = set_modifiers(group, entries)
     return is_new or is_changed or bounds != (spec.min_select, spec.max_select)
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none yet"
 
 
 def _by_name(model: Any) -> dict[str, Any]:

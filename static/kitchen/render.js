@@ -23,8 +23,9 @@ export function make(tag, className = "", text = "") {
   return node;
 }
 
-export function nameOf(ticket) {
-  return ticket.order_kind === "takeaway" ? `#${ticket.order_number}` : ticket.table ?? `#${ticket.order_number}`;
+export function nameOf({ order_kind, order_number, customer_name, table }) {
+  if (order_kind === "takeaway" || !table) return `#${order_number} ${customer_name}`.trim();
+  return table;
 }
 
 export function drawBoard(board, { showsStation }) {
@@ -78,7 +79,7 @@ function makeTicket({ id }) {
   node.items = new Map();
   node.bump = make("button", "bump");
   node.bump.dataset.action = "bump";
-  header.append(node.key, node.heading, node.age, node.time, node.who, node.badges);
+  header.append(node.key, node.heading, node.time, node.who, node.age, node.badges);
   card.append(header, node.note, node.list, node.bump);
   node.append(card);
   heights.observe(card);
@@ -107,7 +108,7 @@ function fillTicket(node, ticket, index, showsStation) {
 function who(ticket, showsStation) {
   const isTakeaway = ticket.order_kind === "takeaway";
   const guests = `${ticket.covers} ${ticket.covers === 1 ? "guest" : "guests"}`;
-  const parts = isTakeaway ? [ticket.customer_name, ticket.waiter] : [ticket.waiter, guests, `#${ticket.order_number}`];
+  const parts = isTakeaway ? [ticket.waiter] : [ticket.waiter, guests, `#${ticket.order_number}`];
   if (showsStation) parts.push(ticket.station);
   return parts.filter(Boolean).join(" · ");
 }

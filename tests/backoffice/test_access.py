@@ -9,7 +9,7 @@ from accounts.models import Membership, Role
 from fynlo.tenancy.scope import restaurant_scope
 from restaurants.models import MenuItem, Restaurant
 from tests import factories
-from tests.backoffice.conftest import sign_in, user_of
+from tests.backoffice.conftest import give_password, sign_in, user_of
 from tests.databases import database_role
 
 PAGES = [
@@ -18,8 +18,8 @@ PAGES = [
 ]
 
 
-def test_an_owner_goes_straight_in(owner, office):
-    page = office(owner).get("/admin/")
+def test_an_owner_goes_straight_in(owner):
+    page = sign_in(Client(), give_password(user_of(owner)))
     assert page.status_code == 200
     assert "The Copper Pot" in page.content.decode()
     assert "Taken today" in page.content.decode()
@@ -41,22 +41,20 @@ def test_adding_opens_or_is_refused(manager, office, page):
 @pytest.mark.parametrize("role", [Role.WAITER, Role.KITCHEN])
 def test_others_do_not_get_in(restaurant, role):
     client = Client()
-    answer = sign_in(client, user_of(factories.staff(restaurant, role)))
+    answer = sign_in(client, give_password(user_of(factories.staff(restaurant, role))))
     assert "You manage no restaurant" in answer.content.decode()
     assert client.get("/admin/restaurants/menuitem/").status_code == 302
 
 
 def test_a_platform_owner_is_nobody_here():
     with database_role("platform"):
-        user = factories.make_user(is_superuser=True, is_staff=True)
-        user.set_password("a long evening's work")
-        user.save()
+        user = give_password(factories.make_user(is_superuser=True, is_staff=True))
     answer = sign_in(Client(), user)
     assert "You manage no restaurant" in answer.content.decode()
 
 
 def test_a_wrong_password_is_counted(owner):
-    user, client = user_of(owner), Client(REMOTE_ADDR="2001:db8:77::1")
+    user, client = give_password(user_of(owner)), Client(REMOTE_ADDR="2001:db8:77::1")
     answers = [sign_in(client, user, "wrong")]
     while "Too many wrong tries" not in answers[-1].content.decode():
         answers.append(sign_in(client, user, "wrong"))
@@ -86,7 +84,7 @@ def test_a_suspended_restaurant_says_so(owner, office):
 
 
 def test_whoever_manages_several_chooses(restaurant, other_restaurant, owner, stranger):
-    user = user_of(owner)
+    user = give_password(user_of(owner))
     with restaurant_scope(other_restaurant.pk):
         Membership.objects.create(user=user, name="Visitor", role=Role.MANAGER)
     client = Client()

@@ -272,5 +272,5 @@ def test_the_board_takes_as_many_queries_for_three_as_for_one(
 ):
     for _ in range(count):
         send(till, scene, scene.burger(), scene.line("Fries"))
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         kitchen.get("kitchen/tickets")

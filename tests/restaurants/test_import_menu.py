@@ -294,14 +294,15 @@ def test_ten_thousand_lines_load_in_seconds():
     ]
     content = "\n".join(lines).encode()
 
-    start = time.monotonic()
+    start = time.process_time()
+    menu = read_menu_file(content, "GBP")
     with restaurant_scope(place.pk):
-        report = import_menu(read_menu_file(content, "GBP"))
-    first = time.monotonic() - start
+        report = import_menu(menu)
+    first = time.process_time() - start
     with restaurant_scope(place.pk):
-        again = import_menu(read_menu_file(content, "GBP"))
+        again = import_menu(menu)
 
     assert (report.created, report.bad_lines, again.unchanged) == (10_000, [], 10_000)
     with restaurant_scope(place.pk):
         assert MenuItemModifierGroup.objects.count() == 2 + 15_000
-    assert first < 20, first
+    assert first < 10, first  # seconds of this process, so that a busy machine does not matter

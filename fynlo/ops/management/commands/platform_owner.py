@@ -45,10 +45,7 @@ class Command(BaseCommand):
             validate_email(email)
             user = User.objects.filter(email_lower=email.lower()).first()
             password = self._password(user)
-            had_device = (
-                bool(user and TOTPDevice.objects.filter(user=user, confirmed=True).exists())
-                and not new_device
-            )
+            had_device = TOTPDevice.objects.filter(user=user, confirmed=True).exists() and not new_device
             user, device = make_platform_owner(email, password=password, new_device=new_device)
         except ValidationError as error:
             raise CommandError(" ".join(error.messages), returncode=MISCONFIGURED) from error
