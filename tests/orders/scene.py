@@ -2,9 +2,9 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
-from uuid import UUID
 
 from django.db import connection
 
@@ -15,7 +15,6 @@ from orders.models import Order
 from orders.payloads import order_payload
 from restaurants.models import KitchenStation, MenuItem, Modifier, Restaurant, Table
 
-LINE = {"quantity": 1, "modifiers": [], "note": "", "seat": None, "course": 1}
 TABLES = (
     "orders_order",
     "orders_orderitem",
@@ -100,19 +99,25 @@ def look_at(restaurant: Restaurant) -> Scene:
         )
 
 
-def as_arguments(body: dict) -> dict:
-    """A body as a service takes it."""
-    found: dict[str, Any] = {}
-    for key, value in body.items():
-        if key in {"id", "menu_item_id", "table_id"} and value is not None:
-            found[key] = UUID(value)
-        elif key == "items":
-            found[key] = [{**LINE, **as_arguments(line)} for line in value]
-        elif key == "modifiers":
-            found[key] = [UUID(modifier) for modifier in value]
-        else:
-            found[key] = value
-    return found
+def at_once(*jobs: Callable[[], Any]) -> list[Any]:
+    """What each job returned, in order; all of them start together, each with a connection of its own."""
+    answers: list[Any] = [None] * len(jobs)
+    start = threading.Barrier(len(jobs))
+
+    def run(index: int) -> None:
+        start.wait()
+        try:
+            answers[index] = jobs[index]()
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=[index]) for index in range(len(jobs))]
+    connection.close()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
 
 
 def refused(response: Any, status: int, code: str, field: str | None = None) -> dict:

@@ -225,6 +225,7 @@ def test_sending_makes_one_ticket_for_each_station(scene, till, bill):
         ("Grill", 2, 1),
         ("Bar", 3, 1),
     ]
+    assert (grill.payload["is_add_on"], bar.payload["is_add_on"]) == (True, True)
     assert [item["name"] for item in grill.payload["items"]] == ["Fries", "Cake"]
     assert [item["name"] for item in bar.payload["items"]] == ["Lager"]
     with restaurant_scope(scene.restaurant.pk):

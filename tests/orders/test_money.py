@@ -1,6 +1,5 @@
 """What payments may change of an order."""
 
-import threading
 import uuid
 
 import pytest
@@ -9,7 +8,7 @@ from fynlo.errors import DomainError
 from fynlo.tenancy.scope import restaurant_scope
 from orders.models import Order
 from orders.services import money
-from tests.orders.scene import new_id
+from tests.orders.scene import at_once, new_id
 
 
 @pytest.fixture
@@ -81,21 +80,13 @@ def test_what_happened_is_recorded_whatever_the_bill_says(scene, bill, till):
 
 
 def test_two_payments_at_once_do_not_both_take_what_is_due_once(scene, bill):
-    outcomes: list[str] = []
-    start = threading.Barrier(6)
-
-    def pay() -> None:
-        start.wait()
+    def pay() -> str:
         try:
             do(scene, money.reserve, bill, 500)
-            outcomes.append("reserved")
         except DomainError as error:
-            outcomes.append(error.code)
+            return error.code
+        return "reserved"
 
-    threads = [threading.Thread(target=pay) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    outcomes = at_once(*[pay] * 6)
     assert sorted(outcomes) == ["amount_not_due"] * 4 + ["reserved"] * 2
     assert state(scene, bill) == (1000, 0, 3)

@@ -147,6 +147,7 @@ def test_an_order_with_items_sent_at_once(scene, till, waiter):
         "number": 1,
         "status": "open",
         "version": 1,
+        "is_add_on": False,
         "is_recalled": False,
         "sent_at": answer["opened_at"],
         "bumped_at": None,

@@ -1,32 +1,13 @@
 """Several tills at once, in real threads on real connections."""
 
-import threading
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from fynlo.tenancy.scope import restaurant_scope
 from orders.models import Order
 from restaurants.models import Counter as Series
 from restaurants.models import MenuItem
-from tests.orders.scene import new_id
-
-
-def at_once(*jobs: Callable[[], Any]) -> list[Any]:
-    """What each job returned, in order; all of them start together."""
-    answers: list[Any] = [None] * len(jobs)
-    start = threading.Barrier(len(jobs))
-
-    def run(index: int) -> None:
-        start.wait()
-        answers[index] = jobs[index]()
-
-    threads = [threading.Thread(target=run, args=[index]) for index in range(len(jobs))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return answers
+from tests.orders.scene import at_once, new_id
 
 
 def numbers(scene) -> list[int]:
