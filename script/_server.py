@@ -46,6 +46,8 @@ def main() -> int:
     parser.add_argument("--reset", action="store_true", help="forget all data and start afresh")
     parser.add_argument("--port", type=int, default=8000, help="web; the two after it: websockets, platform")
     options = parser.parse_args()
+    if not 1024 <= options.port < 65000:
+        parser.error("--port must be between 1024 and 64999")
     # Before the processes run, both signals simply end what is going on.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
@@ -117,10 +119,10 @@ def prepare_database(running: Services, reset: bool) -> None:
             say("server", "migrating the database")
             manage(running, "migrator", "migrate", "--verbosity", "0")
             write_note(connection, note := {**note, "schema": schema})
-        if not note.get("demo") or not DEMO.exists():
+        if not connection.execute("SELECT 1 FROM restaurants_restaurant LIMIT 1").fetchone():
             say("server", "loading the demonstration")
+            DEMO.touch(mode=0o600)
             DEMO.write_text(manage(running, "platform", "load_demo"))
-            write_note(connection, {**note, "demo": True})
 
 
 def drop_own_database(admin: psycopg.Connection, running: Services) -> None:

@@ -593,6 +593,8 @@ def _run(command: list[str], fast: bool) -> int:
     with services(fast) as found:
         environment = {**os.environ, **found.environment()}
         if fast:
+            if found.embedded:
+                _drop_databases_of_killed_tests(found.admin_url)
             environment["TEST_ADMIN_DATABASE_URL"] = found.admin_url
             environment["TEST_ROLE_PASSWORD"] = found.role_password
         child = subprocess.Popen(command, env=environment)
@@ -603,6 +605,14 @@ def _run(command: list[str], fast: bool) -> int:
                 return child.wait()
             except KeyboardInterrupt:
                 continue  # the terminal tells the child as well; its exit code decides
+
+
+def _drop_databases_of_killed_tests(admin_url: str) -> None:
+    """tests/databases.py names each database after the process that uses it."""
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        for (name,) in admin.execute("SELECT datname FROM pg_database WHERE datname ~ '^fynlo_test_[0-9]+_'"):
+            if not Path("/proc", name.split("_")[2]).exists():
+                admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 if __name__ == "__main__":
