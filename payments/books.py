@@ -9,9 +9,13 @@ what was paid on account, and a voided order is not in the books at all.
 import datetime
 from collections.abc import Iterable
 
+from fynlo.tenancy.fields import uuid7
+from fynlo.tenancy.scope import require_restaurant_id
 from orders.models import Order
+from orders.services.rows import new_row
 
 from .models import LedgerEntry, LedgerTransaction, PaymentAttempt
+from .rows import insert_rows
 
 MONEY = {"cash": "cash"}  # where the money that a provider takes lies
 RECEIVABLE = "receivable"
@@ -43,10 +47,28 @@ def _post(key: str, order: Order, entries: Iterable[tuple[str, int]], at: dateti
     entries = [(account, amount) for account, amount in entries if amount]
     if not entries:
         return
-    booked = LedgerTransaction.objects.create(key=key, business_date=order.business_date, created_at=at)
-    LedgerEntry.objects.bulk_create(
-        LedgerEntry(
-            transaction=booked, account=account, amount_minor=amount, currency=order.currency, order=order
-        )
-        for account, amount in entries
+    restaurant_id = require_restaurant_id()
+    booked = new_row(
+        LedgerTransaction,
+        id=uuid7(),
+        restaurant_id=restaurant_id,
+        key=key,
+        business_date=order.business_date,
+        created_at=at,
+    )
+    insert_rows([booked])
+    insert_rows(
+        [
+            new_row(
+                LedgerEntry,
+                id=uuid7(),
+                restaurant_id=restaurant_id,
+                transaction_id=booked.pk,
+                account=account,
+                amount_minor=amount,
+                currency=order.currency,
+                order_id=order.pk,
+            )
+            for account, amount in entries
+        ]
     )

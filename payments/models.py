@@ -1,7 +1,6 @@
 """Money taken for orders, the books it is kept in, and receipts."""
 
 from typing import ClassVar
-from uuid import UUID
 
 from django.db import models
 
@@ -80,13 +79,6 @@ class PaymentIntent(TenantModel):
         ]
 
 
-class PaymentAttemptQuerySet(models.QuerySet["PaymentAttempt"]):
-    def lock(self, attempt_id: UUID) -> "PaymentAttempt":
-        """The attempt and its payment, both locked until the transaction ends. Lock the order first."""
-        locked = self.select_for_update(of=("self", "intent")).select_related("intent__taken_by")
-        return locked.get(pk=attempt_id)
-
-
 class PaymentAttempt(TenantModel):
     """One try to take a tender from one provider. Ends only by the provider's definite answer."""
 
@@ -104,8 +96,6 @@ class PaymentAttempt(TenantModel):
     state = models.CharField(max_length=20, choices=State, default=State.CREATED)
     created_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True, blank=True)
-
-    objects: ClassVar = PaymentAttemptQuerySet.as_manager()
 
     class Meta:
         db_table = "payments_paymentattempt"

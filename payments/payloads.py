@@ -26,7 +26,6 @@ def payment_payload(payment: PaymentIntent) -> dict[str, Any]:
         "refunded_minor": payment.refunded_minor,
         "tendered_minor": payment.tendered_minor,
         "change_minor": payment.change_minor,
-        "order_version": order.version,
         "balance_due_minor": order.balance_due_minor,
         "business_date": payment.business_date.isoformat(),
         "taken_by_id": str(payment.taken_by_id),

@@ -74,7 +74,6 @@ class PaymentSerializer(serializers.Serializer):
     refunded_minor = serializers.IntegerField()
     tendered_minor = serializers.IntegerField(allow_null=True, help_text="Of cash: what was handed over.")
     change_minor = serializers.IntegerField(allow_null=True, help_text="Of cash: what goes back.")
-    order_version = serializers.IntegerField(help_text="The order's ETag now.")
     balance_due_minor = serializers.IntegerField(help_text="What is still due on the order now.")
     business_date = serializers.DateField(help_text="The order's.")
     taken_by_id = serializers.UUIDField()

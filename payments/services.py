@@ -11,17 +11,19 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import Membership
 from accounts.staff import Staff
 from fynlo.events.log import record_event
 from fynlo.money import format_money
+from fynlo.tenancy.fields import uuid7
 from fynlo.tenancy.scope import require_restaurant_id
 from orders.errors import AmountNotDue, NoSuchOrder, OrderNotOpen
 from orders.models import Order
 from orders.services import money, ordering
+from orders.services.rows import new_row
 from restaurants.models import Restaurant
 from restaurants.services import next_number
 
@@ -31,6 +33,7 @@ from .models import PaymentAttempt, PaymentIntent, Receipt
 from .payloads import payment_payload, receipt_payload
 from .providers import PROVIDERS, ChargeRequest, Snapshot
 from .receipts import receipt_content
+from .rows import insert_rows
 
 
 @transaction.atomic(savepoint=False)
@@ -54,7 +57,7 @@ def pay_cash(
     order = _lock(order_id)
     asked = [order_id, PaymentIntent.Method.CASH, amount_minor, tendered_minor, tip_minor, at]
     request_hash = hashlib.sha256(orjson.dumps(asked)).hexdigest()
-    if PaymentIntent.objects.filter(client_key=client_key).exists():
+    if _is_known(client_key):
         return _repeated(client_key, request_hash)
     if order.status != Order.Status.OPEN:
         raise OrderNotOpen(order.number, order.status)
@@ -68,34 +71,63 @@ def pay_cash(
     if tendered < amount + tip_minor:
         wanted = format_money(amount + tip_minor, order.currency)
         raise TenderedTooLittle(f"This is less than {wanted}.", field="tendered_minor")
-    payment = PaymentIntent(
+    moment = at or timezone.now()
+    payment = new_row(
+        PaymentIntent,
+        related={"order": order, "taken_by": Membership(id=by.membership_id, name=by.name)},
         id=client_key,
+        restaurant_id=by.restaurant_id,
         client_key=client_key,
         request_hash=request_hash,
-        order=order,
+        order_id=order.pk,
         method=PaymentIntent.Method.CASH,
         amount_minor=amount,
         tip_minor=tip_minor,
         tendered_minor=tendered,
         change_minor=tendered - amount - tip_minor,
         business_date=order.business_date,
-        taken_by=Membership(id=by.membership_id, name=by.name),
+        taken_by_id=by.membership_id,
         device_id=by.device_id,
-        created_at=at or timezone.now(),
+        created_at=moment,
     )
     attempt = reserve(payment, provider="cash")
     charge = ChargeRequest(attempt.pk, amount, tip_minor, order.currency)
-    return settle(attempt, PROVIDERS["cash"].execute(charge), at=payment.created_at, actor=by.actor)
+    return settle(attempt, PROVIDERS["cash"].execute(charge), at=moment, actor=by.actor)
 
 
+@transaction.atomic(savepoint=False)
 def reserve(payment: PaymentIntent, *, provider: str) -> PaymentAttempt:
     """Set the payment's amount aside on its order and begin the first attempt to take it.
 
     Raises AmountNotDue where another payment is taking it, and OrderNotOpen.
     """
     money.reserve(payment.order_id, payment.amount_minor)
-    payment.save(force_insert=True)
-    return PaymentAttempt.objects.create(intent=payment, provider=provider, created_at=payment.created_at)
+    attempt = new_row(
+        PaymentAttempt,
+        related={"intent": payment},
+        id=uuid7(),
+        restaurant_id=payment.restaurant_id,
+        intent_id=payment.pk,
+        provider=provider,
+        created_at=payment.created_at,
+    )
+    insert_rows([payment])
+    insert_rows([attempt])
+    return attempt
+
+
+SETTLE = """
+    WITH attempt AS (
+        UPDATE payments_paymentattempt SET state = 'captured', settled_at = %(at)s
+         WHERE restaurant_id = %(restaurant)s AND id = %(attempt)s AND state = ANY(%(open)s)
+        RETURNING intent_id
+    )
+    UPDATE payments_paymentintent p
+       SET state = 'paid', settled_at = %(at)s, captured_minor = p.captured_minor + %(captured)s,
+           tip_captured_minor = p.tip_captured_minor + %(tip)s
+      FROM attempt WHERE p.restaurant_id = %(restaurant)s AND p.id = attempt.intent_id
+    RETURNING p.state, p.settled_at, p.captured_minor, p.tip_captured_minor
+"""
 
 
 @transaction.atomic(savepoint=False)
@@ -106,22 +138,27 @@ def settle(
 
     It is a fact by now, so nothing here refuses it, whatever has become of the order meanwhile.
     """
-    order = _lock(attempt.intent.order_id)
-    attempt = PaymentAttempt.objects.lock(attempt.pk)
     payment = attempt.intent
-    payment.order = order
-    if attempt.state not in PaymentAttempt.OPEN_STATES:
-        return payment
-    attempt.state = PaymentAttempt.State.CAPTURED
-    attempt.settled_at = at
-    attempt.save(update_fields=["state", "settled_at"])
-    payment.state = PaymentIntent.State.PAID
-    payment.captured_minor += snapshot.captured_minor
-    payment.tip_captured_minor += snapshot.tip_minor
-    payment.settled_at = at
-    payment.save(update_fields=["state", "captured_minor", "tip_captured_minor", "settled_at"])
+    order = _lock(payment.order_id)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            SETTLE,
+            {
+                "restaurant": payment.restaurant_id,
+                "attempt": attempt.pk,
+                "open": list(PaymentAttempt.OPEN_STATES),
+                "captured": snapshot.captured_minor,
+                "tip": snapshot.tip_minor,
+                "at": at,
+            },
+        )
+        row = cursor.fetchone()
+    if row is None:  # settled before
+        return PaymentIntent.objects.with_details().get(pk=payment.pk)
+    payment.state, payment.settled_at, payment.captured_minor, payment.tip_captured_minor = row
     money.settle(order.pk, reserved_minor=payment.amount_minor, captured_minor=snapshot.captured_minor)
-    order.refresh_from_db(fields=["version", "reserved_minor", "captured_minor", "refunded_minor"])
+    order.captured_minor += snapshot.captured_minor
+    payment.order = order
     books.book_capture(order, attempt, captured=snapshot.captured_minor, tip=snapshot.tip_minor, at=at)
     record_event("payment.captured", payment.pk, payment_payload(payment), actor=actor)
     return payment
@@ -169,11 +206,31 @@ def print_receipt(order_id: UUID) -> tuple[Receipt, bool]:
     return receipt, not is_first
 
 
+LOCK = """
+    SELECT id, number, status, currency, business_date, total_minor, reserved_minor, captured_minor,
+           refunded_minor, opened_at
+      FROM orders_order WHERE restaurant_id = %s AND id = %s FOR UPDATE
+"""
+
+
 def _lock(order_id: UUID) -> Order:
-    order = Order.objects.select_for_update().filter(pk=order_id).first()
-    if order is None:
-        raise NoSuchOrder
-    return order
+    """The order, locked until the transaction ends, with no more than payments look at."""
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK, [require_restaurant_id(), order_id])
+        row = cursor.fetchone()
+        if row is None:
+            raise NoSuchOrder
+        names = [column.name for column in cursor.description]
+    return new_row(Order, **dict(zip(names, row, strict=True)))
+
+
+def _is_known(client_key: UUID) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT 1 FROM payments_paymentintent WHERE restaurant_id = %s AND client_key = %s",
+            [require_restaurant_id(), client_key],
+        )
+        return cursor.fetchone() is not None
 
 
 def _repeated(client_key: UUID, request_hash: str) -> PaymentIntent:

@@ -2,10 +2,12 @@
 
 import concurrent.futures
 import threading
+import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 
-from django.db import connections
+from django.db import connection, connections
 
 from fynlo.events.models import Event
 from fynlo.tenancy.fields import uuid7
@@ -25,11 +27,21 @@ def open_bill(till: ApiClient, body: dict) -> dict:
 
 def pay(till: ApiClient, bill: dict, **fields: Any) -> Any:
     body = {"id": str(uuid7()), "method": "cash", **fields}
-    return till.post(f"orders/{bill['id']}/payments", body)
+    return patiently(till, f"orders/{bill['id']}/payments", body)
 
 
 def close(till: ApiClient, bill: dict, **fields: Any) -> Any:
-    return till.post(f"orders/{bill['id']}/close", fields)
+    return patiently(till, f"orders/{bill['id']}/close", fields)
+
+
+def patiently(till: ApiClient, path: str, body: dict, key: str | None = None) -> Any:
+    """POST as a till does: the same request again while the restaurant is busy."""
+    key = key or str(uuid.uuid4())
+    answer = till.post(path, body, Idempotency_Key=key)
+    while answer.has_header("Retry-After"):
+        time.sleep(0.2)
+        answer = till.post(path, body, Idempotency_Key=key)
+    return answer
 
 
 def paid_and_closed(till: ApiClient, body: dict, **payment: Any) -> dict:
@@ -72,8 +84,10 @@ def kinds_of_events(restaurant: Restaurant, prefix: str) -> list[str]:
 
 
 def all_at_once(tills: int, act: Callable[[int], Any]) -> list[Any]:
-    """Call `act(n)` for each till at the same moment, each in a thread of its own."""
+    """Call `act(n)` for each till at the same moment, each in a thread and on a connection of its own."""
     start = threading.Barrier(tills)
+    usual = connection.pool.max_size
+    connection.pool.resize(1, max(usual, tills + 1))
 
     def run(n: int) -> Any:
         try:
@@ -82,5 +96,8 @@ def all_at_once(tills: int, act: Callable[[int], Any]) -> list[Any]:
         finally:
             connections.close_all()
 
-    with concurrent.futures.ThreadPoolExecutor(tills) as threads:
-        return list(threads.map(run, range(tills)))
+    try:
+        with concurrent.futures.ThreadPoolExecutor(tills) as threads:
+            return list(threads.map(run, range(tills)))
+    finally:
+        connection.pool.resize(1, usual)

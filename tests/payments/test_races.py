@@ -12,7 +12,7 @@ from restaurants.models import Counter
 from tests import factories
 from tests.client import ApiClient
 
-from .bills import all_at_once, close, in_books, kinds_of_events, open_bill, paid_and_closed, pay
+from .bills import all_at_once, close, in_books, kinds_of_events, open_bill, paid_and_closed, patiently, pay
 
 
 @pytest.fixture
@@ -71,9 +71,7 @@ def test_eight_sendings_of_one_request_are_one_payment(restaurant, tills, scene)
     bill = open_bill(tills[0], scene.takeaway(scene.burger(2)))
     tap = str(uuid7())
     body = {"id": tap, "method": "cash", "amount_minor": 1000}
-    answers = all_at_once(
-        8, lambda n: tills[0].post(f"orders/{bill['id']}/payments", body, Idempotency_Key="one")
-    )
+    answers = all_at_once(8, lambda n: patiently(tills[0], f"orders/{bill['id']}/payments", body, key="one"))
     assert {answer.status_code for answer in answers} == {201}
     assert payments_of(restaurant, bill) == [1000]
 

@@ -81,7 +81,6 @@ def test_cash_with_a_tip_and_change(restaurant, waiter, bill):
     assert transaction.business_date == row["business_date"]
     assert (event.subject_id, event.payload, event.actor) == (key, payload, waiter.actor)
     assert (payload["balance_due_minor"], payload["taken_by"]) == (0, waiter.name)
-    assert payload["order_version"] == bill["version"] + 2
 
 
 def test_it_pays_all_that_is_due_with_the_exact_money_unless_told_otherwise(restaurant, waiter, bill):
