@@ -91,6 +91,7 @@ class DeviceForm(ServiceForm):
 @admin.register(Device)
 class DeviceAdmin(ServiceAdmin):
     form = DeviceForm
+    empty_text = "No tills or screens yet. Add one, and type its code in on the device."
     list_display = ["name", "kind", "state", "last_seen_at"]
     list_filter = ["kind"]
     search_fields = ["name"]

@@ -4,6 +4,7 @@ Each request looks the member up anew, inside the scope of the restaurant that t
 of a view, its template included, runs outside of that scope.
 """
 
+import csv
 import datetime
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ from functools import update_wrapper
 from typing import Any
 
 from django import forms
+from django.contrib import messages
 from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.views import redirect_to_login
+from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -29,7 +32,8 @@ from accounts.models import Membership, Role
 from accounts.services import authenticate_person
 from accounts.staff import Staff
 from fynlo.api.address import client_address
-from fynlo.money import format_money
+from fynlo.errors import DomainError
+from fynlo.money import amount_text, format_money
 from fynlo.office import ByStaff
 from fynlo.tenancy.scope import restaurant_scope
 from orders.reports import Day, revenue_by_day, today_live
@@ -38,6 +42,26 @@ from restaurants.models import Restaurant
 MANAGING = (Role.OWNER, Role.MANAGER)
 SESSION_KEY = "restaurant_id"
 CHART_DAYS = 30
+CSV_DAYS = {"30": 30, "365": 365}
+
+# What the pages are called on the front page and in the margin, in the trade's words.
+SECTIONS = {
+    "Takings": {
+        "Order": "Orders",
+        "PaymentIntent": "Payments",
+        "Receipt": "Receipts",
+        "LedgerTransaction": "Books",
+        "Event": "Event log",
+    },
+    "Menu": {
+        "MenuItem": "Items",
+        "MenuCategory": "Categories",
+        "ModifierGroup": "Modifier groups",
+        "TaxClass": "Taxes",
+    },
+    "Floor and kitchen": {"Floor": "Floors", "Table": "Tables", "KitchenStation": "Kitchen stations"},
+    "Team and settings": {"Membership": "Team", "Device": "Devices", "Restaurant": "Settings"},
+}
 
 
 class SignInForm(AdminAuthenticationForm):
@@ -92,16 +116,23 @@ class BackOfficeSite(AdminSite):
             restaurant_id = request.session.get(SESSION_KEY) or enter_the_only_one(request)
             if restaurant_id is None:
                 return HttpResponseRedirect(reverse("admin:choose"))
-            with restaurant_scope(restaurant_id):
-                if not let_in(request):
-                    del request.session[SESSION_KEY]
-                    return HttpResponseRedirect(reverse("admin:choose"))
-                if request.restaurant.status != Restaurant.Status.ACTIVE:
-                    return self._suspended(request)
-                response = guarded(request, *args, **kwargs)
-                if isinstance(response, TemplateResponse) and not response.is_rendered:
-                    response.render()
-                return response
+            try:
+                with restaurant_scope(restaurant_id):
+                    if not let_in(request):
+                        del request.session[SESSION_KEY]
+                        return HttpResponseRedirect(reverse("admin:choose"))
+                    if request.restaurant.status != Restaurant.Status.ACTIVE:
+                        return self._suspended(request)
+                    with timezone.override(request.restaurant.timezone):
+                        response = guarded(request, *args, **kwargs)
+                        if isinstance(response, TemplateResponse) and not response.is_rendered:
+                            response.render()
+                    return response
+            except DomainError as refusal:
+                messages.error(request, refusal.message)
+            except IntegrityError:  # two people at once; what either types is checked before
+                messages.error(request, "Somebody else changed the same just now. Look at it again.")
+            return HttpResponseRedirect(request.get_full_path())
 
         return update_wrapper(enter, view)
 
@@ -109,7 +140,24 @@ class BackOfficeSite(AdminSite):
         return [
             path("choose/", self.choose, name="choose"),
             path("today", self.admin_view(self.today), name="today"),
-            *super().get_urls(),
+            path("revenue.csv", self.admin_view(self.revenue_csv), name="revenue-csv"),
+            # Nothing here has a page elsewhere to view.
+            *(url for url in super().get_urls() if getattr(url, "name", "") != "view_on_site"),
+        ]
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        apps = super().get_app_list(request, app_label)
+        if app_label:
+            return apps
+        pages = {page["object_name"]: page for app in apps for page in app["models"]}
+        sections = [
+            (title, [{**pages[model], "name": name} for model, name in names.items() if model in pages])
+            for title, names in SECTIONS.items()
+        ]
+        return [
+            {"name": title, "app_label": title, "app_url": found[0]["admin_url"], "models": found}
+            for title, found in sections
+            if found
         ]
 
     def each_context(self, request: Any) -> dict[str, Any]:
@@ -131,6 +179,21 @@ class BackOfficeSite(AdminSite):
 
     def today(self, request: Any) -> HttpResponse:
         return JsonResponse({figure["name"]: figure["text"] for figure in today_figures(request.restaurant)})
+
+    def revenue_csv(self, request: Any) -> HttpResponse:
+        """Each business day of the last 30 or 365, for the accountant."""
+        restaurant = request.restaurant
+        last = restaurant.business_date(timezone.now())
+        first = last - datetime.timedelta(days=CSV_DAYS.get(request.GET.get("days"), CHART_DAYS) - 1)
+        response = HttpResponse(content_type="text/csv; charset=utf-8")
+        response["Content-Disposition"] = f'attachment; filename="revenue-{first}-{last}.csv"'
+        rows = csv.writer(response)
+        rows.writerow(["Business day", "Bills", "Taken", "Tax in it", "Eaten in", "Taken away", "Currency"])
+        for day in revenue_by_day(first, last):
+            amounts = (day.revenue_minor, day.tax_minor, day.dine_in_minor, day.takeaway_minor)
+            texts = [amount_text(minor, restaurant.currency) for minor in amounts]
+            rows.writerow([day.business_date, day.orders, *texts, restaurant.currency])
+        return response
 
     @method_decorator([csrf_protect, never_cache, require_http_methods(["GET", "POST"])])
     def choose(self, request: Any) -> HttpResponse:

@@ -69,6 +69,12 @@ def format_money(minor: int, currency: str) -> str:
     return f"{sign}{symbol}{number}" if symbol else f"{sign}{number} {currency}"
 
 
+def amount_text(minor: int, currency: str) -> str:
+    """Write an amount for forms and files: 1234.50."""
+    exponent = CURRENCIES[currency]
+    return f"{Decimal(minor).scaleb(-exponent):.{exponent}f}"
+
+
 def share_out(total: int, weights: Sequence[int]) -> list[int]:
     """Split `total` in proportion to non-negative `weights` by largest remainder; parts sum to it.
 

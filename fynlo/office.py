@@ -10,12 +10,15 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
+from django.core.paginator import Paginator
 from django.db import models, transaction
 from django.forms.models import BaseInlineFormSet
+from django.utils.functional import cached_property
 
 from fynlo.errors import DomainError
 from fynlo.money import CURRENCIES, to_minor
 
+COUNTED_ROWS = 5000
 AMOUNT = re.compile(r"-?[0-9.]{1,16}")
 
 
@@ -151,7 +154,27 @@ class ByStaff:
         return self.can_delete and self.has_view_permission(request)
 
 
-class OfficeAdmin(ByStaff, MoneyFormFields, admin.ModelAdmin):
+class CappedPaginator(Paginator):
+    """For lists that only grow: counts no further than anybody leafs."""
+
+    @cached_property
+    def count(self) -> int:
+        return int(self.object_list[:COUNTED_ROWS].count())
+
+
+class PlainList:
+    """A list that says what it is, and what to do while it is empty."""
+
+    change_list_template = "backoffice/change_list.html"
+    empty_text = "Nothing here yet."
+
+    def changelist_view(self, request: Any, extra_context: Any = None) -> Any:
+        title = str(self.opts.verbose_name_plural).capitalize()  # type: ignore[attr-defined]
+        context = {"title": title, **(extra_context or {})}
+        return super().changelist_view(request, context)  # type: ignore[misc]
+
+
+class OfficeAdmin(ByStaff, MoneyFormFields, PlainList, admin.ModelAdmin):
     form = OfficeForm
     show_facets = admin.ShowFacets.NEVER
 
@@ -167,6 +190,7 @@ class ReadOnlyAdmin(OfficeAdmin):
 
     can_add = can_change = can_delete = False
     list_per_page = 50
+    paginator = CappedPaginator
     show_full_result_count = False
     actions = None
 

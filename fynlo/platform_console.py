@@ -12,7 +12,6 @@ from django import forms
 from django.contrib import messages
 from django.contrib.admin import AdminSite, ModelAdmin, ShowFacets, TabularInline, display
 from django.contrib.auth.forms import AuthenticationForm
-from django.core.paginator import Paginator
 from django.db import transaction
 from django.db.models import CharField, DateTimeField, OuterRef, QuerySet, Subquery
 from django.db.models.expressions import RawSQL
@@ -20,7 +19,6 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
-from django.utils.functional import cached_property
 from django_otp import match_token
 
 from accounts.errors import LockedOut, SignInFailed
@@ -30,6 +28,7 @@ from fynlo.api.address import client_address
 from fynlo.errors import DomainError
 from fynlo.events.models import Event
 from fynlo.money import format_money
+from fynlo.office import CappedPaginator, PlainList
 from orders.models import Order
 from orders.reports import platform_revenue_by_day
 from payments.models import PaymentIntent
@@ -37,7 +36,6 @@ from restaurants.models import Restaurant
 from restaurants.services import create_restaurant, resume_restaurant, suspend_restaurant
 
 TOTAL_DAYS = 30
-COUNTED_ROWS = 5000
 
 # The restaurant's own business day at this moment, as Restaurant.business_date works it out.
 ORDERS_TODAY = """
@@ -109,14 +107,6 @@ class PlatformSite(AdminSite):
 platform_site = PlatformSite(name="platform")
 
 
-class CappedPaginator(Paginator):
-    """Counts no further than anybody leafs."""
-
-    @cached_property
-    def count(self) -> int:
-        return int(self.object_list[:COUNTED_ROWS].count())
-
-
 class LookOnly:
     """Everything may be looked at by who is in, and changed by nobody."""
 
@@ -139,7 +129,7 @@ class LookOnly:
         return False
 
 
-class PlatformAdmin(LookOnly, ModelAdmin):
+class PlatformAdmin(LookOnly, PlainList, ModelAdmin):
     actions = None
     paginator = CappedPaginator
     show_facets = ShowFacets.NEVER
@@ -237,7 +227,7 @@ class MemberInline(LookOnly, TabularInline):
 class RestaurantAdmin(PlatformAdmin):
     may_add = True
     list_display = ["name", "status", "currency", "owner", "created_at", "orders_today", "last_activity"]
-    list_filter = ["status", "currency"]
+    list_filter = ["status"]
     search_fields = ["name", "slug"]
     search_help_text = "Name or slug"
     ordering = ["name"]

@@ -171,6 +171,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
 ]
 LOGIN_URL = "admin:login"
+OTP_TOTP_ISSUER = "Fynlo"
 SESSION_COOKIE_NAME = "fynlo_platform_session" if DB_ROLE == "platform" else "fynlo_session"
 CSRF_COOKIE_NAME = "fynlo_platform_csrf" if DB_ROLE == "platform" else "fynlo_csrf"
 SESSION_COOKIE_AGE = 12 * 60 * 60
@@ -244,6 +245,7 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = not PRODUCTION
 LANGUAGE_CODE = "en-gb"
+FORMAT_MODULE_PATH = "fynlo.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
 

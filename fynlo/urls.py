@@ -6,6 +6,7 @@ from django.views.generic import TemplateView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 import fynlo.api.converters  # noqa: F401  (registers <restaurant_id:…>)
+from accounts.password_pages import SetPasswordView
 from accounts.views import PasswordSignInView
 from fynlo.ops import health
 
@@ -30,6 +31,7 @@ urlpatterns = [
     path("api/v1/sign-in", PasswordSignInView.as_view()),
     path("api/v1/restaurants/<restaurant_id:restaurant_id>/", include(restaurant_api)),
     path("admin/", admin.site.urls),
+    path("set-password/<uidb64>/<token>", SetPasswordView.as_view(), name="set-password"),
     path("kitchen/", include("orders.kitchen_page_urls")),
     path("", TemplateView.as_view(template_name="start.html"), name="start"),
 ]

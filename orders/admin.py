@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.utils.html import format_html, format_html_join
+from django.utils.timezone import localtime
 
 from fynlo.events.models import Event
 from fynlo.money import format_money
@@ -40,7 +41,8 @@ class KitchenTicketInline(ReadOnlyInline):
 
 @admin.register(Order)
 class OrderAdmin(ReadOnlyAdmin):
-    list_display = ["number", "business_date", "kind", "status", "table", "total", "balance", "opened_by"]
+    empty_text = "No orders yet: they appear here as the tills take them."
+    list_display = ["number", "business_date", "kind", "status", "table", "total", "opened_by"]
     list_filter = ["status", "kind"]
     list_select_related = ["table", "opened_by"]
     search_fields = ["=number", "customer_name"]
@@ -78,7 +80,11 @@ class OrderAdmin(ReadOnlyAdmin):
     def history(self, order: Order) -> Any:
         events = Event.objects.filter(subject_id=order.pk).order_by("seq")
         rows = (
-            (f"{event.created_at:%Y-%m-%d %H:%M:%S}", event.kind, event.actor.get("name") or "Fynlo")
+            (
+                f"{localtime(event.created_at):%Y-%m-%d %H:%M:%S}",
+                event.kind,
+                event.actor.get("name") or "Fynlo",
+            )
             for event in events
         )
-        return format_html("<ol>{}</ol>", format_html_join("", "<li>{} UTC: {}, by {}</li>", rows))
+        return format_html("<ol>{}</ol>", format_html_join("", "<li>{}: {}, by {}</li>", rows))

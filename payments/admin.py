@@ -2,15 +2,21 @@
 
 import json
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import path, reverse
 from django.utils.html import format_html
 
 from fynlo.money import format_money
 from fynlo.office import ReadOnlyAdmin, ReadOnlyInline
 from orders.admin import OrderAdmin
 
+from .errors import NoReceipt
 from .models import LedgerEntry, LedgerTransaction, PaymentAttempt, PaymentIntent, Receipt
+from .receipts import render_receipt
+from .services import print_receipt
 
 
 class AmountsMixin:
@@ -39,7 +45,23 @@ class PaymentInline(AmountsMixin, ReadOnlyInline):
         return super().get_queryset(request).with_details()
 
 
-OrderAdmin.inlines = [*OrderAdmin.inlines, PaymentInline]  # orders knows nothing of payments
+class ReceiptInline(ReadOnlyInline):
+    model = Receipt
+    fields = ["number", "issued_at", "printed_at", "page"]
+    readonly_fields = ["page"]
+    verbose_name_plural = "receipt"
+
+    @admin.display(description="to print")
+    def page(self, receipt: Receipt) -> str:
+        return page_link(receipt)
+
+
+def page_link(receipt: Receipt) -> str:
+    url = reverse("admin:payments_receipt_page", args=[receipt.order_id])
+    return format_html('<a href="{}" target="_blank">Open the receipt</a>', url)
+
+
+OrderAdmin.inlines = [*OrderAdmin.inlines, PaymentInline, ReceiptInline]  # orders knows nothing of payments
 
 
 class PaymentAttemptInline(ReadOnlyInline):
@@ -48,6 +70,7 @@ class PaymentAttemptInline(ReadOnlyInline):
 
 @admin.register(PaymentIntent)
 class PaymentIntentAdmin(AmountsMixin, ReadOnlyAdmin):
+    empty_text = "No payments yet: they appear here as the tills take them."
     list_display = ["created_at", "order", "method", "state", "amount", "tip", "refunded", "taken_by"]
     list_filter = ["method", "state"]
     list_select_related = ["order", "taken_by"]
@@ -82,12 +105,29 @@ class LedgerTransactionAdmin(ReadOnlyAdmin):
 
 @admin.register(Receipt)
 class ReceiptAdmin(ReadOnlyAdmin):
+    empty_text = "No receipts yet: closing a bill issues one."
     list_display = ["number", "order", "total", "issued_at", "printed_at"]
     list_select_related = ["order"]
     search_fields = ["=number"]
     ordering = ["-number"]
-    fields = ["number", "order", "total", "issued_at", "printed_at", "what_it_says"]
-    readonly_fields = ["total", "what_it_says"]
+    fields = ["number", "order", "total", "issued_at", "printed_at", "page", "what_it_says"]
+    readonly_fields = ["total", "page", "what_it_says"]
+
+    def get_urls(self) -> list[Any]:
+        page = self.admin_site.admin_view(self.page_view)
+        return [path("<uuid:order_id>/page/", page, name="payments_receipt_page"), *super().get_urls()]
+
+    def page_view(self, request: HttpRequest, order_id: UUID) -> HttpResponse:
+        """The receipt as it is printed. Printed before, it is marked as a copy."""
+        try:
+            receipt, copy = print_receipt(order_id)
+        except NoReceipt as refusal:
+            raise Http404 from refusal
+        return HttpResponse(render_receipt(receipt, copy=copy))
+
+    @admin.display(description="to print")
+    def page(self, receipt: Receipt) -> str:
+        return page_link(receipt)
 
     @admin.display(description="total")
     def total(self, receipt: Receipt) -> str:

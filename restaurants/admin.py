@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
+from accounts.models import Role
 from fynlo.events.log import record_event
 from fynlo.money import format_money
 from fynlo.office import OfficeAdmin, OfficeInline, ServiceAdmin, ServiceForm
@@ -26,6 +27,8 @@ from .models import (
 from .payloads import row_payload
 from .services import delete_row, update_restaurant
 from .services.editing import menu_version
+
+LEGAL_FIELDS = ["name", "address", "vat_number", "timezone", "business_day_cutoff"]
 
 
 class RestaurantForm(ServiceForm):
@@ -56,6 +59,11 @@ class RestaurantAdmin(ServiceAdmin):
 
     def get_fields(self, request: Any, obj: Any = None) -> list[str]:
         return [*RestaurantForm.Meta.fields, *self.readonly_fields]
+
+    def get_readonly_fields(self, request: Any, obj: Any = None) -> list[str]:
+        """What the law and the books look at is the owner's."""
+        is_owner = request.staff.has_role(Role.OWNER)
+        return self.readonly_fields if is_owner else [*LEGAL_FIELDS, *self.readonly_fields]
 
     def changelist_view(self, request: Any, extra_context: Any = None) -> HttpResponse:
         """There is one: go to it."""
@@ -103,6 +111,7 @@ class FloorAdmin(EditingAdmin):
 
 @admin.register(Table)
 class TableAdmin(EditingAdmin):
+    empty_text = "No tables yet. They stand on a floor: add one, with its tables, under Floors."
     list_display = ["name", "floor", "seats", "is_active"]
     list_filter = ["is_active"]
     list_select_related = ["floor"]
@@ -111,6 +120,7 @@ class TableAdmin(EditingAdmin):
 
 @admin.register(KitchenStation)
 class KitchenStationAdmin(EditingAdmin):
+    empty_text = "No stations yet. Each item of the menu is made at one, such as the grill or the bar."
     list_display = ["name", "position"]
 
 
@@ -120,6 +130,7 @@ class TaxRateInline(OfficeInline):
 
 @admin.register(TaxClass)
 class TaxClassAdmin(EditingAdmin):
+    empty_text = "No taxes yet. Add a class for each kind of goods, such as hot food, with its rates."
     list_display = ["name"]
     inlines = [TaxRateInline]
 
@@ -148,6 +159,7 @@ class GroupLinkInline(OfficeInline):
 
 @admin.register(MenuItem)
 class MenuItemAdmin(EditingAdmin):
+    empty_text = "No items yet. They need a category, a tax class and a kitchen station: add those first."
     list_display = ["name", "code", "category", "price", "is_active", "is_sold_out"]
     list_filter = ["is_active", "is_sold_out"]
     list_select_related = ["category", "restaurant"]

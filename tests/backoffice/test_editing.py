@@ -135,8 +135,8 @@ def test_a_group_with_its_modifiers_and_a_tax_class_with_its_rates(restaurant, m
         assert str(TaxClass.objects.get(name="Alcohol").rates.get()) == "20 %"
 
 
-def test_the_restaurants_own_row(restaurant, manager, office):
-    client = office(manager)
+def test_the_restaurants_own_row(restaurant, owner, office):
+    client = office(owner)
     place = f"/admin/restaurants/restaurant/{restaurant.pk}/change/"
     form = {
         **{"name": "The Copper Pan", "timezone": "Europe/London", "business_day_cutoff": "04:00"},

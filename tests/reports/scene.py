@@ -7,6 +7,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from accounts.models import Membership
+from fynlo.tenancy.scope import require_restaurant_id
 from orders.models import Order
 
 
@@ -20,8 +21,9 @@ def make_order(
     covers: int = 1,
     **fields: Any,
 ) -> Order:
-    """An order of the restaurant in scope."""
-    number = (Order.objects.aggregate(last=Max("number"))["last"] or 0) + 1
+    """An order of the restaurant in scope, also where the login is the platform's and sees them all."""
+    here = {"restaurant": require_restaurant_id()}
+    number = (Order.objects.filter(**here).aggregate(last=Max("number"))["last"] or 0) + 1
     return Order.objects.create(
         number=fields.pop("number", number),
         kind=kind,
@@ -31,7 +33,7 @@ def make_order(
         business_date=business_date,
         total_minor=total_minor,
         tax_minor=tax_minor,
-        opened_by=Membership.objects.order_by("created_at").first(),
+        opened_by=Membership.objects.filter(**here).order_by("created_at").first(),
         opened_at=timezone.now(),
         **fields,
     )
