@@ -162,19 +162,19 @@ class CappedPaginator(Paginator):
         return int(self.object_list[:COUNTED_ROWS].count())
 
 
-class PlainList:
+class PlainList(admin.ModelAdmin):
     """A list that says what it is, and what to do while it is empty."""
 
     change_list_template = "backoffice/change_list.html"
     empty_text = "Nothing here yet."
 
     def changelist_view(self, request: Any, extra_context: Any = None) -> Any:
-        title = str(self.opts.verbose_name_plural).capitalize()  # type: ignore[attr-defined]
+        title = str(self.opts.verbose_name_plural).capitalize()
         context = {"title": title, **(extra_context or {})}
-        return super().changelist_view(request, context)  # type: ignore[misc]
+        return super().changelist_view(request, context)
 
 
-class OfficeAdmin(ByStaff, MoneyFormFields, PlainList, admin.ModelAdmin):
+class OfficeAdmin(ByStaff, MoneyFormFields, PlainList):
     form = OfficeForm
     show_facets = admin.ShowFacets.NEVER
 

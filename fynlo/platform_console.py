@@ -10,7 +10,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.contrib.admin import AdminSite, ModelAdmin, ShowFacets, TabularInline, display
+from django.contrib.admin import AdminSite, ShowFacets, TabularInline, display
 from django.contrib.auth.forms import AuthenticationForm
 from django.db import transaction
 from django.db.models import CharField, DateTimeField, OuterRef, QuerySet, Subquery
@@ -129,7 +129,7 @@ class LookOnly:
         return False
 
 
-class PlatformAdmin(LookOnly, PlainList, ModelAdmin):
+class PlatformAdmin(LookOnly, PlainList):
     actions = None
     paginator = CappedPaginator
     show_facets = ShowFacets.NEVER
