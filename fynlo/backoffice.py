@@ -249,7 +249,7 @@ def today_figures(restaurant: Restaurant) -> list[dict[str, str]]:
         ("tax", "Tax in it", money(today.closed_tax_minor)),
         ("covers", "Guests served", str(today.closed_covers)),
         ("open", "Bills open", str(today.open_orders + today.carried_over)),
-        ("running", "On open bills of today", money(today.open_minor)),
+        ("running", "On open bills", money(today.open_minor)),
     ]
     return [{"name": name, "label": label, "text": text} for name, label, text in figures]
 
