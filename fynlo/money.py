@@ -1,48 +1,16 @@
 """Money is an integer of minor units; this is where it is written, read and shared out."""
 
+import re
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 # Minor-unit exponents by ISO 4217, of the currencies that restaurants here may trade in.
+TWO_DECIMALS = (
+    "AED AUD BGN BRL CAD CHF CNY CZK DKK EUR GBP HKD HUF ILS INR MAD MXN MYR NOK NZD"
+    " PHP PLN RON SAR SEK SGD THB TRY TWD USD ZAR"
+)
 CURRENCIES = {
-    **dict.fromkeys(
-        [
-            *[
-                "AED",
-                "AUD",
-                "BGN",
-                "BRL",
-                "CAD",
-                "CHF",
-                "CNY",
-                "CZK",
-                "DKK",
-                "EUR",
-                "GBP",
-                "HKD",
-                "HUF",
-                "ILS",
-            ],
-            *[
-                "INR",
-                "MAD",
-                "MXN",
-                "MYR",
-                "NOK",
-                "NZD",
-                "PHP",
-                "PLN",
-                "RON",
-                "SAR",
-                "SEK",
-                "SGD",
-                "THB",
-                "TRY",
-            ],
-            *["TWD", "USD", "ZAR"],
-        ],
-        2,
-    ),
+    **dict.fromkeys(TWO_DECIMALS.split(), 2),
     **dict.fromkeys(["CLP", "ISK", "JPY", "KRW", "VND"], 0),
     **dict.fromkeys(["BHD", "JOD", "KWD", "OMR", "TND"], 3),
 }
@@ -51,11 +19,10 @@ SYMBOLS = {"GBP": "£", "EUR": "€", "USD": "$", "JPY": "¥"}
 
 def to_minor(text: str, currency: str) -> int:
     """Read an amount such as "12.50"; raises ValueError for anything finer than a minor unit."""
-    try:
-        scaled = Decimal(text.strip()).scaleb(CURRENCIES[currency])
-    except InvalidOperation:
-        raise ValueError(f"{text!r} is not an amount") from None
-    if not scaled.is_finite() or scaled != scaled.to_integral_value():
+    if not re.fullmatch(r"[+-]?\d{1,15}(\.\d*)?|[+-]?\.\d+", text.strip(), re.ASCII):
+        raise ValueError(f"{text!r} is not an amount")
+    scaled = Decimal(text.strip()).scaleb(CURRENCIES[currency])
+    if scaled != scaled.to_integral_value():
         raise ValueError(f"{text!r} is not an amount of {currency}")
     return int(scaled)
 

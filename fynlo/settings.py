@@ -267,7 +267,13 @@ LOGGING = {
         "console": {"class": "logging.StreamHandler", "formatter": ENV.log_format, "filters": ["context"]}
     },
     "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {"django.server": {"handlers": ["console"], "level": "WARNING", "propagate": False}},
+    "loggers": {
+        "django.server": {"level": "WARNING"},
+        # Every task's coming and going, several times a minute.
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},
+    },
 }
 
 if ENV.sentry_dsn:

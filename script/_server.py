@@ -57,7 +57,9 @@ def main() -> int:
             forget_own_data()
         with services() as running:
             prepare_database(running, options.reset)
-            return Supervisor(running, Addresses.free_from(options.port)).run()
+            addresses = Addresses.free_from(options.port)
+            write_environment(running, addresses)
+            return Supervisor(running, addresses).run()
 
 
 @contextlib.contextmanager
@@ -309,14 +311,29 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def programs(running: Services, at: Addresses) -> list[Program]:
-    """Web first: it is what somebody waits for."""
-    common = base_environment() | {
+def own_environment(at: Addresses) -> dict[str, str]:
+    return {
+        "ENVIRONMENT": "development",
+        "DEMO": "1",
+        "SECRET_KEY": secret("secret-key"),
         "ALLOWED_HOSTS": "127.0.0.1,localhost",
         "PUBLIC_URL": at.url("web"),
         "PLATFORM_URL": at.url("platform"),
         "WEBSOCKET_URL": at.url("ws", "ws"),
     }
+
+
+def write_environment(running: Services, at: Addresses) -> None:
+    """For manage.py in another terminal: the environment of each database login."""
+    path = DATA / "environment.json"
+    path.touch(mode=0o600)
+    logins = ("app", "platform", "migrator")
+    path.write_text(json.dumps({login: own_environment(at) | running.environment(login) for login in logins}))
+
+
+def programs(running: Services, at: Addresses) -> list[Program]:
+    """Web first: it is what somebody waits for."""
+    common = base_environment() | own_environment(at)
 
     def program(name: str, role: str, *command: str) -> Program:
         own = {"METRICS_PORT": str(at.metrics.get(name, 0)), "PYTHONWARNINGS": CELERY_AS_ROOT}
@@ -336,7 +353,8 @@ def programs(running: Services, at: Addresses) -> list[Program]:
             "ws",
             "app",
             *("daphne", "-b", "127.0.0.1", "-p", str(at.ws), "-v", "0", "--websocket_timeout", "-1"),
-            *("--ping-interval", "20", "--ping-timeout", "30", "fynlo.asgi:application"),
+            *("--ping-interval", "20", "--ping-timeout", "30"),
+            *("--websocket-max-message-size", "65536", "fynlo.asgi:application"),
         ),
         program("platform", "platform", *granian(at.platform, workers=1)),
         program("worker", "app", *("celery", "-A", "fynlo", "--quiet", "worker", "--concurrency", "1")),

@@ -194,3 +194,21 @@ class Till:
 
 class ReplayRefused(Exception):
     """The API refused an order of the replay, which it never should."""
+
+
+def play_orders(
+    base_url: str,
+    restaurant_id: int,
+    token: str,
+    item_ids: dict[str, str],
+    orders: list[PastOrder],
+    done: Any,
+) -> None:
+    """One till's process: puts True on the queue for each order played, or what stopped it as text."""
+    till = Till(base_url, restaurant_id, token, item_ids)
+    try:
+        for order in orders:
+            till.play(order)
+            done.put(True)
+    except ReplayRefused as error:
+        done.put(str(error))

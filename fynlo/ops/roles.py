@@ -60,6 +60,7 @@ ROLES = (
         "fynlo_platform",
         "runs the platform console, over all restaurants, in a process of its own",
         login=True,
+        inherit=False,
         settings={
             "statement_timeout": "30s",
             "idle_in_transaction_session_timeout": "15s",
@@ -92,11 +93,14 @@ LOGINS = tuple(role.name for role in ROLES if role.login)
 READ_ALL = "pg_read_all_data"
 
 # (role, member). The owner may hand objects to the function owners (ALTER ... OWNER TO asks for
-# membership) but has none of their rights; everybody else is a member of nothing.
+# membership) but has none of their rights.
 MEMBERSHIPS = (
     ("fynlo_owner", "fynlo_migrator"),
     ("fynlo_rollup", "fynlo_owner"),
     ("fynlo_directory", "fynlo_owner"),
+    # Inside one restaurant's scope the platform's process is fynlo_app. It has nothing by this before it
+    # says so, or that role's fence would close around the console too.
+    ("fynlo_app", "fynlo_platform"),
     (READ_ALL, "fynlo_backup"),
 )
 

@@ -16,7 +16,13 @@ from psycopg.pq import TransactionStatus
 
 from .scope import RestaurantNotSet, current_restaurant_id
 
-SET_RESTAURANT = "SELECT set_config('app.restaurant_id', %s, true)"
+ENTER_RESTAURANT = "SELECT set_config('app.restaurant_id', %s, true)"
+# The platform's login stands outside the fence, and services rely on it: inside a scope the platform's
+# process is fynlo_app, with its fence and no more than its rights.
+PLATFORM = "platform"
+ENTER_AS_APP = f"{ENTER_RESTAURANT}, set_config('role', 'fynlo_app', true)"
+LEAVE_RESTAURANT = "SELECT set_config('app.restaurant_id', '', true), set_config('role', 'none', true)"
+UNKNOWN = -1
 
 
 @functools.cache
@@ -38,21 +44,29 @@ def execute_in_scope(
     """Execute wrapper: send the restaurant once per transaction, or raise `RestaurantNotSet`."""
     connection = context["connection"]
     raw = connection.connection
-    restaurant_id = current_restaurant_id()
-    idle = raw.info.transaction_status == TransactionStatus.IDLE
-    if idle:
+    if raw.info.transaction_status == TransactionStatus.IDLE:
         connection.applied_restaurant_id = None  # what was set ended with its transaction
-    if restaurant_id is None or (idle and raw.autocommit):
-        if settings.DB_ROLE in settings.FENCED_DB_ROLES and _touches_tenant_table(sql):
-            raise RestaurantNotSet(f"Tenant table outside restaurant_scope: {str(sql)[:120]}")
-        return execute(sql, params, many, context)
-    if connection.applied_restaurant_id != restaurant_id:
-        raw.execute(SET_RESTAURANT, (str(restaurant_id),))
+        restaurant_id = None if raw.autocommit else current_restaurant_id()
+    else:
+        restaurant_id = current_restaurant_id()
+    if restaurant_id is None:
+        _leave_restaurant(connection, sql)
+    elif connection.applied_restaurant_id != restaurant_id:
+        enter = ENTER_AS_APP if settings.DB_ROLE == PLATFORM else ENTER_RESTAURANT
+        raw.execute(enter, (str(restaurant_id),))
         connection.applied_restaurant_id = restaurant_id
     result = execute(sql, params, many, context)
     if isinstance(sql, str) and sql.startswith("ROLLBACK TO SAVEPOINT"):
-        connection.applied_restaurant_id = None  # Postgres put the older value back
+        connection.applied_restaurant_id = UNKNOWN  # Postgres put an older value back
     return result
+
+
+def _leave_restaurant(connection: Any, sql: object) -> None:
+    if settings.DB_ROLE == PLATFORM and connection.applied_restaurant_id is not None:
+        connection.connection.execute(LEAVE_RESTAURANT)
+        connection.applied_restaurant_id = None
+    if settings.DB_ROLE in settings.FENCED_DB_ROLES and _touches_tenant_table(sql):
+        raise RestaurantNotSet(f"Tenant table outside restaurant_scope: {str(sql)[:120]}")
 
 
 def install_guard(sender: object, connection: Any, **kwargs: object) -> None:

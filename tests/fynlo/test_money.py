@@ -12,7 +12,7 @@ from fynlo.money import format_money, share_out, to_minor
         (" 12.5 ", "GBP", 1250),
         ("0", "GBP", 0),
         ("-3.01", "GBP", -301),
-        ("1e2", "GBP", 10000),
+        (".5", "GBP", 50),
         ("1200", "JPY", 1200),
         ("1.234", "KWD", 1234),
     ],
@@ -23,7 +23,18 @@ def test_an_amount_is_read_exactly(text, currency, minor):
 
 @pytest.mark.parametrize(
     ("text", "currency"),
-    [("12.505", "GBP"), ("1.5", "JPY"), ("", "GBP"), ("twelve", "GBP"), ("NaN", "GBP"), ("Infinity", "GBP")],
+    [
+        ("12.505", "GBP"),
+        ("1.5", "JPY"),
+        ("", "GBP"),
+        ("twelve", "GBP"),
+        ("1e2", "GBP"),
+        ("1_000", "GBP"),
+        ("1e999999", "GBP"),
+        ("٣", "GBP"),
+        ("NaN", "GBP"),
+        ("Infinity", "GBP"),
+    ],
 )
 def test_what_is_no_amount_is_refused(text, currency):
     with pytest.raises(ValueError, match="is not an amount"):

@@ -4,8 +4,10 @@ Saves a round trip per request. `_start_transaction_under_autocommit` is the hoo
 uses for SQLite when `atomic()` opens the outermost block; psycopg stays in autocommit meanwhile.
 """
 
+from django.conf import settings
 from django.db.backends.postgresql import base
 
+from ..guard import PLATFORM
 from ..scope import current_restaurant_id
 
 
@@ -17,6 +19,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         begin = "BEGIN"
         if restaurant_id is not None:
             begin += f"; SET LOCAL app.restaurant_id = '{int(restaurant_id)}'"
+            if settings.DB_ROLE == PLATFORM:
+                begin += "; SET LOCAL ROLE fynlo_app"
         with self.wrap_database_errors:
             self.connection.execute(begin)
         self.applied_restaurant_id = restaurant_id

@@ -46,7 +46,6 @@ class Command(BaseCommand):
                 "Making a restaurant needs the platform's login: DB_ROLE=platform.", returncode=2
             )
         if Restaurant.objects.exists():
-            # The platform's login stands outside the fence, and the services below rely on it.
             self.stderr.write(
                 "Refused: there are restaurants already, and a demonstration needs an empty database."
             )
@@ -123,9 +122,9 @@ def _platform_owner() -> str:
 def _logins(restaurant: Restaurant, stranger: Restaurant, codes: dict[str, str], secret: str) -> str:
     lines = [
         f"  {restaurant.name} is restaurant {restaurant.pk}",
-        f"    owner       {OWNER[0]} / {OWNER[2]}",
-        "    PINs        " + ", ".join(f"{name} {pin}" for name, _, pin in TEAM),
-        *(f"    {kind:12}joins with the code {code}" for kind, code in codes.items()),
+        f"    owner          {OWNER[0]} / {OWNER[2]}",
+        "    PINs           " + ", ".join(f"{name} {pin}" for name, _, pin in TEAM),
+        *(f"    {kind:15}joins with the code {code}" for kind, code in codes.items()),
         f"  {stranger.name} is restaurant {stranger.pk}: {STRANGER[0]} / {STRANGER[2]}",
         f"  Platform owner {PLATFORM[0]} / {PLATFORM[2]}, second factor {secret}",
     ]

@@ -22,6 +22,7 @@ from fynlo.money import format_money
 from fynlo.ops import replay
 from fynlo.tenancy.scope import restaurant_scope
 from orders.models import Order, OrderItem
+from orders.services.sales import drain_sales
 from restaurants.models import KitchenStation, MenuCategory, MenuItem, Restaurant, TaxClass, TaxRate
 from restaurants.services import create_restaurant
 
@@ -67,6 +68,7 @@ class Command(BaseCommand):
         if played:
             self.stderr.write(f"{len(orders) - len(left)} of {len(orders)} orders were played before.")
         self._play(restaurant, left, tills=tills, base_url=base_url.rstrip("/"))
+        drain_sales()
         ids = played | {order.id("order") for order in orders}
         expected = [order for order in year.orders if order.id("order") in ids]
         wanted = _totals_of_files(restaurant, expected, year.menu)
@@ -101,7 +103,8 @@ class Command(BaseCommand):
         done: Any = context.Queue()
         processes = [
             context.Process(
-                target=_till, args=(base_url, restaurant.pk, token, item_ids, orders[n::tills], done)
+                target=replay.play_orders,
+                args=(base_url, restaurant.pk, token, item_ids, orders[n::tills], done),
             )
             for n in range(tills)
         ]
@@ -140,24 +143,6 @@ class Command(BaseCommand):
                 f"{month:10}{orders:>10,}{items:>10,}{format_money(revenue, replay.CURRENCY):>16}"
             )
         self.stdout.write(f"Restaurant {restaurant.pk} ({restaurant.slug}); {len(bad)} bad lines left out.")
-
-
-def _till(
-    base_url: str,
-    restaurant_id: int,
-    token: str,
-    item_ids: dict[str, str],
-    orders: list[replay.PastOrder],
-    done: Any,
-) -> None:
-    """One till's process: puts True for each order played, or the text of what stopped it."""
-    till = replay.Till(base_url, restaurant_id, token, item_ids)
-    try:
-        for order in orders:
-            till.play(order)
-            done.put(True)
-    except replay.ReplayRefused as error:
-        done.put(str(error))
 
 
 def _wait_for(processes: Sequence[Any], done: Any, bar: Any) -> None:
