@@ -11,6 +11,9 @@ from django.core.management import CommandError, call_command
 from fynlo.ops.roles import UnsafeRole, bootstrap_roles, role_drift
 from tests.databases import admin_url, role_url
 
+# Roles are the whole cluster's: what changes them and what looks at them run one after the other.
+pytestmark = pytest.mark.xdist_group("roles")
+
 
 @pytest.fixture
 def changeable(dba: psycopg.Connection) -> Iterator[psycopg.Connection]:
