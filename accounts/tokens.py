@@ -1,6 +1,7 @@
 """Tokens: what a till or an app sends to say who is calling, and for which restaurant."""
 
 import datetime
+import functools
 import hashlib
 import secrets
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ def hash_token(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+@functools.lru_cache(maxsize=4096)  # a till sends the same token all evening; the session row also expires
 def read_token(token: str) -> SessionToken | DeviceToken:
     """Raises InvalidToken. Says nothing yet about whether the session or device still counts."""
     prefix, _, rest = token.partition(".")
