@@ -367,6 +367,7 @@ async def order_to_screen(web: int, ws: int, seeds: list[Seed], seconds: int) ->
             async for text in socket_:
                 message = json.loads(text)
                 if message["t"] == "snapshot":
+                    await socket_.send(json.dumps({"t": "ack", "seq": message["seq"]}))
                     ready.release()
                 if message["t"] == "events":
                     now = time.monotonic()
