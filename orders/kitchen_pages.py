@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.cookies import identify_cookie, set_device_cookie
 from accounts.errors import RestaurantSuspended
+from accounts.models import Device
 from accounts.services import join_device
 from accounts.staff import JoinedDevice
 from fynlo.api.address import client_address
@@ -53,7 +54,9 @@ def join(request: HttpRequest) -> HttpResponse:
     restaurant_id = form.cleaned_data["restaurant"]
     try:
         with restaurant_scope(restaurant_id):
-            _, token = join_device(form.cleaned_data["code"], address=client_address(request))
+            _, token = join_device(
+                form.cleaned_data["code"], address=client_address(request), kind=Device.Kind.KITCHEN
+            )
     except RestaurantSuspended as refusal:
         return _refused(request, refusal)
     except DomainError as refusal:

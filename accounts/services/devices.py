@@ -50,14 +50,18 @@ def renew_join_code(device_id: UUID, *, by: Staff) -> tuple[Device, str]:
 
 
 @transaction.atomic
-def join_device(code: str, *, address: str) -> tuple[Device, str]:
+def join_device(code: str, *, address: str, kind: str | None = None) -> tuple[Device, str]:
     """Use a join code up and return the device with its token, which is shown this once.
+
+    Where a `kind` is named, the code of another kind is not taken, so it is not used up either.
 
     Whatever was joined as this device before is not any more. Raises WrongCode, LockedOut or
     RestaurantSuspended.
     """
     normal = "".join(letter for letter in code.upper() if letter.isalnum())
     waiting = Device.objects.select_for_update(of=("self",)).select_related("restaurant")
+    if kind:
+        waiting = waiting.filter(kind=kind)
     find: Callable[[], Device | None] = waiting.filter(
         join_code_hash=hash_token(normal), join_code_expires_at__gt=timezone.now()
     ).first

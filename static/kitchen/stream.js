@@ -6,7 +6,7 @@ import { config, get, leave, socketUrl } from "./config.js";
 const PING_MS = 5000;
 const POLL_MS = 3000;
 const OPEN_WITHIN_MS = 5000;
-const DEAD_AFTER_MS = 12000;
+const DEAD_AFTER_MS = 10000;
 const RETRY_MS = [500, 5000];
 const FAILURES_BEFORE_POLLING = 3;
 const STALE_PONGS = 3;

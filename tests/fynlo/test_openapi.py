@@ -28,7 +28,7 @@ def test_the_checked_in_file_is_current(generated):
     assert current == generated, "run: ./manage.py spectacular --file docs/openapi.yaml"
 
 
-def test_every_operation_is_named_once(generated):
+def test_every_operation_is_named_once_and_says_what_it_does(generated):
     schema = yaml.safe_load(generated)
     operations = [
         (f"{method.upper()} {path}", operation)
@@ -37,6 +37,8 @@ def test_every_operation_is_named_once(generated):
         if method in ("get", "post", "put", "patch", "delete")
     ]
     assert len(operations) > 30
+    assert [name for name, operation in operations if not operation.get("summary")] == []
+    assert [name for name, operation in operations if "default" not in operation["responses"]] == []
     ids = [operation["operationId"] for _, operation in operations]
     assert len(ids) == len(set(ids))
 

@@ -276,6 +276,14 @@ def test_guessing_codes_is_locked_out(visitor, restaurant):
     )
 
 
+def test_a_tills_code_joins_no_screen_and_is_not_used_up(visitor, restaurant, manager):
+    with restaurant_scope(restaurant.pk):
+        _, code = create_device(name="Till 1", kind=Device.Kind.TILL, by=manager)
+    assert join(visitor, restaurant.pk, code).status_code == 422
+    till = ApiClient(restaurant_id=restaurant.pk).post("devices/join", {"code": code})
+    assert (till.status_code, till.json()["device"]["name"]) == (200, "Till 1")
+
+
 def test_another_restaurants_code_joins_nothing(visitor, restaurant, other_restaurant, stranger):
     with restaurant_scope(other_restaurant.pk):
         _, code = create_device(name="Theirs", kind=Device.Kind.KITCHEN, by=stranger)
