@@ -44,15 +44,19 @@ class Pizza:
 
 @dataclass(slots=True)
 class PastOrder:
-    """An order as the files have it; `lines` is [(pizza code, quantity)]."""
+    """An order as the files have it; `lines` is [(pizza code, quantity)].
 
+    `series` sets one restaurant's replay apart from another's: an id is an id everywhere.
+    """
+
+    series: str
     number: int
     at: datetime.datetime
     lines: list[tuple[str, int]] = field(default_factory=list)
 
     def id(self, purpose: str) -> uuid.UUID:
         """The same UUIDv7 in every run, so that a repeated replay repeats no order."""
-        return past_uuid7(self.at, f"{purpose} {self.number}")
+        return past_uuid7(self.at, f"{self.series} {purpose} {self.number}")
 
 
 @dataclass(slots=True)
@@ -73,15 +77,15 @@ def past_uuid7(at: datetime.datetime, name: str) -> uuid.UUID:
     )
 
 
-def read_year(folder: Path) -> Year:
-    """Read the four files. A bad line is reported and costs nothing but itself.
+def read_year(folder: Path, series: str) -> Year:
+    """Read the four files, for a restaurant's replay. A bad line is reported and costs nothing but itself.
 
     Raises FileNotFoundError when a file is missing.
     """
     bad: list[BadLine] = []
     types = {row["pizza_type_id"]: row for _, row in _rows(folder, "pizza_types.csv")}
     menu = dict(_pizzas(folder, types, bad))
-    orders = dict(_orders(folder, bad))
+    orders = dict(_orders(folder, series, bad))
     for line, row in _rows(folder, "order_details.csv"):
         problem = _detail_problem(row, orders, menu)
         if problem:
@@ -115,7 +119,7 @@ def _pizzas(
         yield row["pizza_id"], Pizza(row["pizza_id"], name, kind["category"], kind["ingredients"], price)
 
 
-def _orders(folder: Path, bad: list[BadLine]) -> Iterator[tuple[str, PastOrder]]:
+def _orders(folder: Path, series: str, bad: list[BadLine]) -> Iterator[tuple[str, PastOrder]]:
     zone = zoneinfo.ZoneInfo(TIMEZONE)
     for line, row in _rows(folder, "orders.csv"):
         try:
@@ -124,7 +128,7 @@ def _orders(folder: Path, bad: list[BadLine]) -> Iterator[tuple[str, PastOrder]]
         except ValueError as error:
             bad.append(BadLine("orders.csv", line, str(error)))
             continue
-        yield row["order_id"], PastOrder(number, at.astimezone(datetime.UTC))
+        yield row["order_id"], PastOrder(series, number, at.astimezone(datetime.UTC))
 
 
 def _detail_problem(row: dict[str, str], orders: dict[str, PastOrder], menu: dict[str, Pizza]) -> str:

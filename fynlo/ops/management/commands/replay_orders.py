@@ -56,7 +56,7 @@ class Command(BaseCommand):
                 "Creating a restaurant needs the platform's login: DB_ROLE=platform.", returncode=2
             )
         try:
-            year = replay.read_year(folder)
+            year = replay.read_year(folder, slug)
         except FileNotFoundError as error:
             raise CommandError(f"{error.filename} is missing.", returncode=2) from error
         for bad in year.bad_lines:
