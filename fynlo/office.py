@@ -3,9 +3,7 @@
 Knows no app. The site sets `request.staff` and `request.restaurant` on each request, see backoffice.py.
 """
 
-import re
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any, ClassVar
 
 from django import forms
@@ -16,10 +14,9 @@ from django.forms.models import BaseInlineFormSet
 from django.utils.functional import cached_property
 
 from fynlo.errors import DomainError
-from fynlo.money import CURRENCIES, to_minor
+from fynlo.money import amount_text, to_minor
 
 COUNTED_ROWS = 5000
-AMOUNT = re.compile(r"-?[0-9.]{1,16}")
 
 
 class MoneyField(forms.Field):
@@ -33,23 +30,16 @@ class MoneyField(forms.Field):
     def to_python(self, value: Any) -> Any:
         if isinstance(value, int) or value in self.empty_values:
             return value
-        text = str(value).replace(",", "").strip()
         try:
-            if not AMOUNT.fullmatch(text):  # such as 1e999999
-                raise ValueError
-            return to_minor(text, self.currency)
+            return to_minor(str(value).replace(",", ""), self.currency)
         except ValueError:
-            exponent = CURRENCIES[self.currency]
-            example = f"{Decimal(1250).scaleb(-exponent):.{exponent}f}"
+            example = amount_text(1250, self.currency)
             raise forms.ValidationError(
                 f"Write an amount of {self.currency}, such as {example}.", code="invalid"
             ) from None
 
     def prepare_value(self, value: Any) -> Any:
-        if not isinstance(value, int):
-            return value
-        exponent = CURRENCIES[self.currency]
-        return f"{Decimal(value).scaleb(-exponent):.{exponent}f}"
+        return amount_text(value, self.currency) if isinstance(value, int) else value
 
 
 class OfficeForm(forms.ModelForm):

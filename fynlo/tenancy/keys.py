@@ -8,6 +8,6 @@ def cache_key(key: str, key_prefix: str, version: int) -> str:
 
     Raises RestaurantNotSet for any other key outside a scope.
     """
-    if key.startswith("global:") or key.startswith("rl:"):  # rl: is django-ratelimit's own prefix
+    if key.startswith("global:"):
         return f"{key_prefix}:{version}:{key}"
     return f"{key_prefix}:{version}:r{require_restaurant_id()}:{key}"

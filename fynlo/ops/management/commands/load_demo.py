@@ -21,6 +21,7 @@ from restaurants.models import Floor, KitchenStation, Restaurant, Table, TaxClas
 from restaurants.services import create_restaurant, import_menu
 
 OWNER = ("owner@demo.example", "Olive Owner", "demo-owner-2026")
+MANAGER = ("manager@demo.example", "Mia Manager", "demo-manager-2026")
 STRANGER = ("stranger@demo.example", "Sam Stranger", "demo-stranger-2026")
 PLATFORM = ("platform@demo.example", "Pat Platform", "demo-platform-2026")
 TEAM = (("Ana", Role.WAITER, "4711"), ("Ben", Role.WAITER, "9382"), ("Cem", Role.KITCHEN, "5063"))
@@ -61,6 +62,7 @@ class Command(BaseCommand):
 
 def _copper_pot() -> tuple[Restaurant, dict[str, str]]:
     """The restaurant, and the join codes of its till and its kitchen screen."""
+    _user(*MANAGER)
     restaurant = create_restaurant(
         name="The Copper Pot",
         slug="the-copper-pot",
@@ -76,7 +78,7 @@ def _copper_pot() -> tuple[Restaurant, dict[str, str]]:
         import_menu(read_menu_file(MENU.read_bytes(), currency=restaurant.currency))
         for member, role, pin in TEAM:
             create_membership(name=member, role=role, pin=pin, by=by)
-        create_membership(name="Mia", role=Role.MANAGER, email="manager@demo.example", by=by)
+        create_membership(name=MANAGER[1], role=Role.MANAGER, email=MANAGER[0], by=by)
         codes = {
             kind.label: create_device(name=f"Demo {kind.label.lower()}", kind=kind, by=by)[1]
             for kind in Device.Kind
@@ -123,6 +125,7 @@ def _logins(restaurant: Restaurant, stranger: Restaurant, codes: dict[str, str],
     lines = [
         f"  {restaurant.name} is restaurant {restaurant.pk}",
         f"    owner          {OWNER[0]} / {OWNER[2]}",
+        f"    manager        {MANAGER[0]} / {MANAGER[2]}",
         "    PINs           " + ", ".join(f"{name} {pin}" for name, _, pin in TEAM),
         *(f"    {kind:15}joins with the code {code}" for kind, code in codes.items()),
         f"  {stranger.name} is restaurant {stranger.pk}: {STRANGER[0]} / {STRANGER[2]}",
