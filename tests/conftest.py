@@ -18,7 +18,7 @@ from fynlo.tenancy.scope import restaurant_scope
 from restaurants.models import Restaurant
 from tests import factories
 from tests.client import ApiClient
-from tests.databases import create_test_database, drop_test_database, role_url
+from tests.databases import create_test_database, drop_test_database, only_one_at_a_time, role_url
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +48,13 @@ def worker_id(request: pytest.FixtureRequest) -> str:
 def test_database() -> str:
     """The name of this worker's database."""
     return str(connections["default"].settings_dict["NAME"])
+
+
+@pytest.fixture
+def cluster_roles() -> Iterator[None]:
+    """The roles of the whole cluster, for this test alone: the other workers wait."""
+    with only_one_at_a_time():
+        yield
 
 
 @pytest.fixture

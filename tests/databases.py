@@ -37,15 +37,15 @@ def role_url(role: str, database: str) -> str:
 def create_test_database(worker_id: str) -> str:
     """Make a database for this worker of this run and return its name."""
     name = f"fynlo_test_{os.getpid()}_{worker_id}"
-    with _only_one_at_a_time(), psycopg.connect(admin_url(), autocommit=True) as admin:
+    with only_one_at_a_time(), psycopg.connect(admin_url(), autocommit=True) as admin:
         template = _template(admin)
         admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
         admin.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
         )
-    # CREATE DATABASE copies rows and policies, but not the database's own grants.
-    with psycopg.connect(admin_url(name), autocommit=True) as connection:
-        bootstrap_roles(connection, name, passwords=_passwords())
+        # CREATE DATABASE copies rows and policies, but not the database's own grants.
+        with psycopg.connect(admin_url(name), autocommit=True) as connection:
+            bootstrap_roles(connection, name, passwords=_passwords())
     return name
 
 
@@ -93,7 +93,8 @@ def _schema_hash() -> str:
 
 
 @contextlib.contextmanager
-def _only_one_at_a_time() -> Iterator[None]:
+def only_one_at_a_time() -> Iterator[None]:
+    """For whoever changes or looks at roles: they belong to the whole cluster, so to every worker."""
     key = hashlib.sha256(os.environ["TEST_ADMIN_DATABASE_URL"].encode()).hexdigest()[:12]
     with (Path(tempfile.gettempdir()) / f"fynlo-test-{key}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -11,8 +11,7 @@ from django.core.management import CommandError, call_command
 from fynlo.ops.roles import UnsafeRole, bootstrap_roles, role_drift
 from tests.databases import admin_url, role_url
 
-# Roles are the whole cluster's: what changes them and what looks at them run one after the other.
-pytestmark = pytest.mark.xdist_group("roles")
+pytestmark = pytest.mark.usefixtures("cluster_roles")
 
 
 @pytest.fixture

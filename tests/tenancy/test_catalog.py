@@ -9,8 +9,7 @@ from psycopg.conninfo import make_conninfo
 
 from tests.tenancy.catalog import problems, tenant_tables
 
-# Roles are the whole cluster's: what changes them and what looks at them run one after the other.
-pytestmark = pytest.mark.xdist_group("roles")
+pytestmark = pytest.mark.usefixtures("cluster_roles")
 
 SABOTAGE = [
     ("ALTER TABLE orders_order DISABLE ROW LEVEL SECURITY", "orders_order: row security"),
