@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "django_otp",
     "django_otp.plugins.otp_totp",
     "django_prometheus",
+    "anymail",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -157,6 +158,19 @@ CELERY_BEAT_SCHEDULE = {
     },
     "check sales": {"task": "orders.tasks.check_sales", "schedule": crontab(hour=3, minute=40)},
 }
+
+# Money: what differs between places is ENV.payments
+
+PAYMENTS_SEAL_KEYS = list(ENV.payments.seal_keys)
+DEFAULT_FROM_EMAIL = ENV.payments.mail_from
+EMAIL_BACKEND = (
+    "anymail.backends.resend.EmailBackend"
+    if ENV.payments.resend_api_key
+    else "django.core.mail.backends.console.EmailBackend"
+)
+ANYMAIL = {"RESEND_API_KEY": ENV.payments.resend_api_key}
+if ENV.payments.resend_api_base:
+    ANYMAIL["RESEND_API_URL"] = ENV.payments.resend_api_base
 
 # People
 

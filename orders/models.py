@@ -7,8 +7,8 @@ from django.core.validators import MinValueValidator
 from django.db import models
 
 from accounts.models import Device, Membership
-from fynlo.tenancy.models import TenantBase, TenantForeignKey, TenantModel
-from restaurants.models import KitchenStation, MenuItem, Table
+from fynlo.tenancy.models import TenantBase, TenantForeignKey, TenantModel, TenantOneToOneField
+from restaurants.models import KitchenStation, MenuItem, ServiceCharge, Table
 
 
 class OrderQuerySet(models.QuerySet["Order"]):
@@ -41,7 +41,9 @@ class Order(TenantModel):
     [{"percent": "20", "gross_minor": n, "net_minor": n, "tax_minor": n}, …]. `captured_minor`,
     `refunded_minor` and `reserved_minor` are what payments reports; only payments changes them.
     `request_hash` is the SHA-256 (hex) of what the till asked for when it opened the order, by which a
-    repeat is told from another order with the same id.
+    repeat is told from another order with the same id. `service_charge_minor` is within the total: a
+    compulsory one also within the tax lines, shared out among the rates as the meal is; an optional one
+    bears no tax and can be taken off. Kind and percentage are frozen when the order is opened.
     """
 
     class Kind(models.TextChoices):
@@ -69,6 +71,9 @@ class Order(TenantModel):
     total_minor = models.BigIntegerField(default=0)
     tax_minor = models.BigIntegerField(default=0)
     tax_lines = models.JSONField(default=list)
+    service_charge_kind = models.CharField(max_length=10, choices=ServiceCharge, default=ServiceCharge.NONE)
+    service_charge_percent = models.DecimalField(max_digits=5, decimal_places=2, default=0)
+    service_charge_minor = models.BigIntegerField(default=0)
     reserved_minor = models.BigIntegerField(default=0)
     captured_minor = models.BigIntegerField(default=0)
     refunded_minor = models.BigIntegerField(default=0)
@@ -115,6 +120,65 @@ class Order(TenantModel):
     @property
     def balance_due_minor(self) -> int:
         return self.total_minor - self.paid_minor
+
+
+class BillSplit(TenantModel):
+    """How a bill is divided among its guests. `total_minor` is what its parts sum to (deferred trigger).
+
+    By item and by seat it divides the whole bill, evenly and by amounts what was still due then.
+    """
+
+    class Kind(models.TextChoices):
+        EVEN = "even", "Evenly"
+        AMOUNTS = "amounts", "By amount"
+        ITEMS = "items", "By item"
+        SEATS = "seats", "By seat"
+
+    order = TenantOneToOneField(Order, models.PROTECT, related_name="split")
+    kind = models.CharField(max_length=10, choices=Kind)
+    total_minor = models.BigIntegerField()
+    split_by = TenantForeignKey(Membership, models.PROTECT, db_index=False, related_name="+")
+    split_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "orders_billsplit"
+
+
+class BillPart(TenantModel):
+    """One guest's part of a divided bill, paid in any way. Money as on `Order`.
+
+    `tax_lines` is its share of the bill's VAT by rate: over all parts they sum to the bill's.
+    `items` is [{"item_id", "name", "quantity", "total_minor"}, …]; where a line is shared by several
+    parts, `quantity` may be a fraction as text ("1/3").
+    """
+
+    split = TenantForeignKey(BillSplit, models.CASCADE, db_index=False, related_name="parts")
+    number = models.PositiveSmallIntegerField()
+    label = models.CharField(max_length=40)
+    seat = models.PositiveSmallIntegerField(null=True, blank=True)
+    amount_minor = models.BigIntegerField()
+    service_charge_minor = models.BigIntegerField(default=0)
+    tax_lines = models.JSONField(default=list)
+    items = models.JSONField(default=list)
+    reserved_minor = models.BigIntegerField(default=0)
+    captured_minor = models.BigIntegerField(default=0)
+    refunded_minor = models.BigIntegerField(default=0)
+
+    class Meta:
+        db_table = "orders_billpart"
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(fields=["restaurant", "split", "number"], name="orders_billpart_number"),
+            models.CheckConstraint(condition=models.Q(amount_minor__gte=0), name="orders_billpart_amount"),
+            models.CheckConstraint(
+                condition=models.Q(reserved_minor__gte=0, captured_minor__gte=0, refunded_minor__gte=0),
+                name="orders_billpart_money_not_negative",
+            ),
+        ]
+
+    @property
+    def balance_due_minor(self) -> int:
+        return self.amount_minor - self.captured_minor + self.refunded_minor
 
 
 class KitchenTicketQuerySet(models.QuerySet["KitchenTicket"]):

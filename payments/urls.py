@@ -2,7 +2,8 @@
 
 from django.urls import path
 
-from .views import CloseOrderView, PaymentViewSet, ReceiptPageView, ReceiptView
+from .views.receipts import ReceiptPageView, ReceiptView
+from .views.tenders import CloseOrderView, PaymentViewSet
 
 ORDER = "orders/<uuid:order_id>"
 

@@ -20,6 +20,15 @@ def validate_timezone(name: str) -> None:
         raise ValidationError(f"{name!r} is not a time zone, such as Europe/London.")
 
 
+class ServiceCharge(models.TextChoices):
+    """Whether a service charge is part of the bill. By HMRC (VATSC06130) what a guest may decline is outside
+    VAT; what has to be paid is part of the price of the meal."""
+
+    NONE = "none", "None"
+    OPTIONAL = "optional", "Optional"
+    COMPULSORY = "compulsory", "Compulsory"
+
+
 class Restaurant(models.Model):
     """The tenant. Its integer id is on every row that belongs to it.
 
@@ -50,6 +59,29 @@ class Restaurant(models.Model):
     warn_after_seconds = models.PositiveIntegerField(
         default=360, help_text="Age in seconds from which the kitchen marks a ticket amber."
     )
+    service_charge_kind = models.CharField(
+        max_length=10,
+        choices=ServiceCharge,
+        default=ServiceCharge.NONE,
+        help_text="Optional: the guest may decline it; it bears no VAT. Compulsory: taxed as the meal.",
+    )
+    service_charge_percent = models.DecimalField(
+        max_digits=5,
+        decimal_places=2,
+        default=0,
+        validators=[MinValueValidator(Decimal(0)), MaxValueValidator(Decimal(50))],
+    )
+    service_charge_min_covers = models.PositiveSmallIntegerField(
+        default=1, help_text="Tables of fewer guests are not charged it."
+    )
+    refund_limit_minor = models.BigIntegerField(
+        default=2000,
+        validators=[MinValueValidator(0)],
+        help_text="In minor units: a refund of more needs a second person, a manager, to approve it.",
+    )
+    closed_through = models.DateField(
+        null=True, blank=True, editable=False, help_text="The last business day with a Z report."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -63,6 +95,13 @@ class Restaurant(models.Model):
         local = moment.astimezone(zoneinfo.ZoneInfo(self.timezone))
         day = local.date()
         return day - datetime.timedelta(days=1) if local.time() < self.business_day_cutoff else day
+
+    def open_business_date(self, moment: datetime.datetime) -> datetime.date:
+        """The same for what happens now: a day that has its Z report is over, whatever the clock says."""
+        day = self.business_date(moment)
+        if self.closed_through is not None and day <= self.closed_through:
+            return self.closed_through + datetime.timedelta(days=1)
+        return day
 
 
 class Counter(TenantModel):

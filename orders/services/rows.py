@@ -1,6 +1,7 @@
 """Rows without the ORM's ceremony, for the one path that is walked all evening."""
 
 import functools
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django.db import models
@@ -13,12 +14,14 @@ def new_row(model: type[M], *, related: dict[str, models.Model | None] | None = 
     """The unsaved instance that `model(**columns)` would make, at a tenth of its calls.
 
     Columns are named as in the table (`table_id`); those left out get their default, which must be a
-    constant. `related` are instances at hand, by field. Nothing is checked or converted.
+    constant, `dict` or `list`. `related` are instances at hand, by field. Nothing is checked or converted.
     """
     row = model.__new__(model)
     row._state = ModelState()
     row._state.fields_cache = dict(related or ())
     row.__dict__.update(_defaults(model))
+    for column, empty in _empty_values(model):
+        row.__dict__[column] = empty()
     row.__dict__.update(columns)
     return row
 
@@ -35,3 +38,13 @@ def _defaults(model: type[models.Model]) -> dict[str, Any]:
         str(field.column): None if field.has_default() and callable(field.default) else field.get_default()
         for field in model._meta.concrete_fields
     }
+
+
+@functools.cache
+def _empty_values(model: type[models.Model]) -> list[tuple[str, Callable[[], Any]]]:
+    """The columns that start as a dictionary or list of their own."""
+    return [
+        (str(field.column), field.default)
+        for field in model._meta.concrete_fields
+        if field.default in (dict, list)
+    ]

@@ -37,7 +37,7 @@ SABOTAGE = [
     ("I6", "UPDATE orders_order SET reserved_minor = 1 WHERE id = %(open)s"),
     (
         "I6",
-        "UPDATE payments_paymentattempt SET state = 'created'"
+        "UPDATE payments_paymentattempt SET state = 'created', settled_at = NULL"
         " WHERE intent_id IN (SELECT id FROM payments_paymentintent WHERE order_id = %(closed)s)",
     ),
     ("receipts", "DELETE FROM payments_receipt WHERE order_id = %(closed)s"),

@@ -12,11 +12,10 @@ from django.utils.html import format_html
 from fynlo.money import format_money
 from fynlo.office import ReadOnlyAdmin, ReadOnlyInline
 from orders.admin import OrderAdmin
-
-from .errors import NoReceipt
-from .models import LedgerEntry, LedgerTransaction, PaymentAttempt, PaymentIntent, Receipt
-from .receipts import render_receipt
-from .services import print_receipt
+from payments.errors import NoReceipt
+from payments.models import LedgerEntry, LedgerTransaction, PaymentAttempt, PaymentIntent, Receipt
+from payments.receipts import render_receipt
+from payments.services import print_receipt
 
 
 class AmountsMixin:

@@ -24,16 +24,16 @@ from orders.errors import AmountNotDue, NoSuchOrder, OrderNotOpen
 from orders.models import Order
 from orders.services import money, ordering
 from orders.services.rows import new_row
+from payments import books
+from payments.errors import NoReceipt, PaymentIdReused, TenderedTooLittle
+from payments.models import PaymentAttempt, PaymentIntent, Receipt
+from payments.payloads import payment_payload, receipt_payload
+from payments.providers import ChargeRequest, Snapshot
+from payments.providers.cash import take_cash
+from payments.receipts import receipt_content
+from payments.rows import insert_rows
 from restaurants.models import Restaurant
 from restaurants.services import next_number
-
-from . import books
-from .errors import NoReceipt, PaymentIdReused, TenderedTooLittle
-from .models import PaymentAttempt, PaymentIntent, Receipt
-from .payloads import payment_payload, receipt_payload
-from .providers import PROVIDERS, ChargeRequest, Snapshot
-from .receipts import receipt_content
-from .rows import insert_rows
 
 
 @transaction.atomic(savepoint=False)
@@ -92,7 +92,7 @@ def pay_cash(
     )
     attempt = reserve(payment, provider="cash")
     charge = ChargeRequest(attempt.pk, amount, tip_minor, order.currency)
-    return settle(attempt, PROVIDERS["cash"].execute(charge), at=moment, actor=by.actor)
+    return settle(attempt, take_cash(charge), at=moment, actor=by.actor)
 
 
 @transaction.atomic(savepoint=False)

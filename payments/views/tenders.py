@@ -1,36 +1,30 @@
-"""The till's endpoints for money: payments, closing a bill, receipts."""
+"""The till's endpoints for money: payments, and closing a bill."""
 
 from typing import Any
 
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework.renderers import BaseRenderer
 from rest_framework.response import Response
 
 from accounts.permissions import ServesGuests
 from fynlo.api.pagination import CursorPagination
-from fynlo.api.renderers import JSONRenderer
 from fynlo.api.versions import etag
 from fynlo.api.views import RestaurantView, RestaurantViewSet
 from orders.errors import NoSuchOrder
 from orders.models import Order
 from orders.payloads import order_payload
-
-from .errors import NoReceipt, NoSuchPayment
-from .models import PaymentIntent, Receipt
-from .payloads import payment_payload, receipt_payload
-from .receipts import render_receipt
-from .serializers import (
+from payments.errors import NoSuchPayment
+from payments.models import PaymentIntent
+from payments.payloads import payment_payload, receipt_payload
+from payments.serializers.tenders import (
     ClosedOrderSerializer,
     CloseOrderSerializer,
     OrderPaymentsSerializer,
     PaymentFilterSerializer,
     PaymentPageSerializer,
     PaymentSerializer,
-    ReceiptSerializer,
     TakePaymentSerializer,
 )
-from .services import close_and_issue_receipt, pay_cash, print_receipt
+from payments.services import close_and_issue_receipt, pay_cash
 
 TAKE = {PaymentIntent.Method.CASH: pay_cash}
 
@@ -89,37 +83,3 @@ class CloseOrderView(RestaurantView):
         receipt = close_and_issue_receipt(order_id, by=request.user, **values)
         document = {**order_payload(receipt.order), "receipt": receipt_payload(receipt)}
         return Response(document, headers={"ETag": etag(receipt.order.version)})
-
-
-class ReceiptView(RestaurantView):
-    permission_classes = [ServesGuests]
-
-    @extend_schema(responses=ReceiptSerializer)
-    def get(self, request: Any, order_id: Any, **kwargs: Any) -> Response:
-        """The receipt of a closed order, as it was issued."""
-        receipt = Receipt.objects.filter(order=order_id).first()
-        if receipt is None:
-            raise NoReceipt
-        return Response(receipt_payload(receipt))
-
-
-class PageRenderer(BaseRenderer):
-    """A page where there is one; a problem stays JSON."""
-
-    media_type = "text/html"
-    format = "html"
-    charset = "utf-8"
-
-    def render(self, data: Any, *args: Any, **kwargs: Any) -> bytes:
-        return data.encode() if isinstance(data, str) else JSONRenderer().render(data)
-
-
-class ReceiptPageView(RestaurantView):
-    permission_classes = [ServesGuests]
-    renderer_classes = [PageRenderer]
-
-    @extend_schema(responses={(200, "text/html"): OpenApiTypes.STR})
-    def get(self, request: Any, order_id: Any, **kwargs: Any) -> Response:
-        """The receipt as a page to print. Asked for again, it is marked as a copy."""
-        receipt, copy = print_receipt(order_id)
-        return Response(render_receipt(receipt, copy=copy), headers={"Cache-Control": "no-store"})
