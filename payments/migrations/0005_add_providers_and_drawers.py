@@ -18,6 +18,11 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AlterField(
+            model_name='paymentintent',
+            name='state',
+            field=models.CharField(choices=[('open', 'Open'), ('paid', 'Paid'), ('failed', 'Failed'), ('canceled', 'Cancelled')], default='open', max_length=10),
+        ),
         migrations.CreateModel(
             name='CashDrawer',
             fields=[

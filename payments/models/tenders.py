@@ -41,6 +41,7 @@ class PaymentIntent(TenantModel):
     class State(models.TextChoices):
         OPEN = "open", "Open"
         PAID = "paid", "Paid"
+        FAILED = "failed", "Failed"
         CANCELED = "canceled", "Cancelled"
 
     order = TenantForeignKey(Order, models.PROTECT, db_index=False, related_name="payments")

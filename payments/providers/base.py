@@ -203,7 +203,10 @@ class ProviderPayout:
 
 @dataclass(frozen=True, slots=True)
 class ProviderPayoutLine:
-    """`amount_minor` before `fee_minor`, negative for what was taken back; `provider_ref` is the charge's or refund's."""
+    """`amount_minor` is before `fee_minor`, negative for what was taken back.
+
+    `provider_ref` is the charge's or refund's.
+    """
 
     provider_ref: str
     kind: str
@@ -233,7 +236,10 @@ class PaymentProvider(Protocol):
         """Move the money, or have the guest asked for it: at most once for a key."""
 
     def fetch(self, account: Account, request: ChargeRequest, ref: str = "") -> Snapshot:
-        """How the charge stands, by the provider's reference or, without one, by our own id. Changes nothing."""
+        """How the charge stands, by the provider's reference or, without one, by our own id.
+
+        Changes nothing.
+        """
 
     def capture(self, account: Account, ref: str, request: ChargeRequest, amount_minor: int) -> Snapshot:
         """Take what was authorised, or less of it."""

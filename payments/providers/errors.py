@@ -8,7 +8,7 @@ from typing import ClassVar
 
 
 class ProviderError(Exception):
-    """`code` is the provider's own; `status` is HTTP's; `request_id` is what the provider's support asks for."""
+    """`code` is the provider's own, `status` is HTTP's, `request_id` is what the provider's support wants."""
 
     error_class: ClassVar[str] = "unknown"
 
