@@ -53,7 +53,7 @@ class Sent:
     def of_json(cls, status: int, value: Any, **headers: str) -> "Sent":
         raw = b"" if value is None else json.dumps(value).encode()
         named = {name.replace("_", "-"): text for name, text in headers.items()}
-        return cls(status, raw, {"content-type": "application/json", **named})
+        return cls(status, raw, {"content-type": "application/json"} | named)
 
     def json(self) -> Any:
         return json.loads(self.raw) if self.raw else None

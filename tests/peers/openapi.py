@@ -184,6 +184,8 @@ class Operation:
         if described is None:
             return [] if status >= 400 else [f"status {status} is not described"]
         content = self.document.resolve(described).get("content", {})
+        if not content:
+            return [] if value is None else [f"status {status} carries no body"]
         schemas = [media["schema"] for media in content.values() if media.get("schema")]
         if not schemas:
             return []
@@ -192,6 +194,11 @@ class Operation:
             for number, schema in enumerate(schemas)
         ]
         return min(judged, key=len)
+
+    def media_type(self, status: int) -> str:
+        """What an answer of this status is sent as."""
+        described = self.described["responses"].get(str(status), {})
+        return next(iter(self.document.resolve(described).get("content", {})), JSON)
 
     def _judge(self, key: str, schema: Schema, value: object, *, closed: bool) -> list[str]:
         if key not in self._validators:

@@ -28,7 +28,8 @@ class Call:
     template: str
     arguments: dict[str, str]
     query: dict[str, str]
-    many: dict[str, list[str]]  # the query's repeated parameters
+    pairs: list[tuple[str, str]]  # the query as it was sent
+    many: dict[str, list[str]]  # its repeated parameters
     body: Any
     headers: dict[str, str] = field(repr=False)
 
@@ -112,7 +113,7 @@ class Simulator(LoopbackServer):
             return Sent.of_json(400, self.malformed(errors[0]))
         status, answer = self._handle(operation, _call(request, operation, arguments, body))
         # An answer is encoded before it is judged: what the client will read, not what we hold.
-        sent = Sent.of_json(status, answer)
+        sent = Sent.of_json(status, answer, content_type=operation.media_type(status))
         self._note(operation.name, "response", operation.response_errors(status, sent.json(), closed=True))
         return sent
 
@@ -164,6 +165,7 @@ def _call(request: Received, operation: Operation, arguments: dict[str, str], bo
         operation.template,
         arguments,
         {name: values[-1] for name, values in many.items()},
+        request.query,
         many,
         {} if body is None else body,
         dict(request.headers),
