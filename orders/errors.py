@@ -153,6 +153,16 @@ class AmountNotDue(DomainError):
         )
 
 
+class NoSuchPart(NotFound):
+    code = "no_such_part"
+    detail = "This bill has no such part."
+
+
+class PartNotNamed(DomainError):
+    code = "part_not_named"
+    detail = "This bill is split: say which part is being paid."
+
+
 class NoSuchTicket(NotFound):
     code = "no_such_ticket"
     detail = "There is no such kitchen ticket here."

@@ -44,6 +44,7 @@ class Order(TenantModel):
     repeat is told from another order with the same id. `service_charge_minor` is within the total: a
     compulsory one also within the tax lines, shared out among the rates as the meal is; an optional one
     bears no tax and can be taken off. Kind and percentage are frozen when the order is opened.
+    While `is_split` there is a `BillSplit`, and payments name one of its parts.
     """
 
     class Kind(models.TextChoices):
@@ -74,6 +75,7 @@ class Order(TenantModel):
     service_charge_kind = models.CharField(max_length=10, choices=ServiceCharge, default=ServiceCharge.NONE)
     service_charge_percent = models.DecimalField(max_digits=5, decimal_places=2, default=0)
     service_charge_minor = models.BigIntegerField(default=0)
+    is_split = models.BooleanField(default=False, editable=False)
     reserved_minor = models.BigIntegerField(default=0)
     captured_minor = models.BigIntegerField(default=0)
     refunded_minor = models.BigIntegerField(default=0)
