@@ -1,74 +1,169 @@
 """Posting to the books: double entry, debit positive, each business event once.
 
-Accounts: `cash` and `receivable` (what guests owe, by order) are debit accounts; `tips_payable`,
-`sales:<percent>` (net, by VAT rate) and `vat:<percent>` are credit accounts. A sale is booked when its
-order is closed, money when it is taken; so a closed order's receivable is nothing, an open one's is
-what was paid on account, and a voided order is not in the books at all.
+Accounts: `cash` (of a restaurant without drawers), `cash:<drawer session>`, `safe` and `receivable`
+(what guests owe, by order) are debit accounts, and so is `petty_cash`, what was paid out of a drawer;
+`tips_payable`, `service_charge` (one that can be declined), `sales:<percent>` (net, by VAT rate),
+`vat:<percent>` and `cash_in`, what was paid into a drawer, are credit accounts; `cash_over_short` is a
+debit where cash is missing. A sale is booked when its order is closed, money when it is taken; so a
+closed order's receivable is nothing, an open one's is what was paid on account, and a voided order is
+not in the books at all.
 """
 
 import datetime
 from collections.abc import Iterable
+from uuid import UUID
+
+from django.db import connection
 
 from fynlo.tenancy.fields import uuid7
 from fynlo.tenancy.scope import require_restaurant_id
 from orders.models import Order
 from orders.services.rows import new_row
 
-from .models import LedgerEntry, LedgerTransaction, PaymentAttempt
+from .models import CashMovement, DrawerSession, LedgerEntry, PaymentAttempt
 from .rows import insert_rows
 
-MONEY = {"cash": "cash"}  # where the money that a provider takes lies
+CASH = "cash"
+MONEY = {"cash": CASH}  # where the money that a provider takes lies
 RECEIVABLE = "receivable"
 TIPS_PAYABLE = "tips_payable"
+SERVICE_CHARGE = "service_charge"
+SAFE = "safe"
+PETTY_CASH = "petty_cash"
+CASH_IN = "cash_in"
+CASH_OVER_SHORT = "cash_over_short"
+
+# Where cash that is not a sale's or a refund's goes to or comes from.
+ACROSS = {
+    CashMovement.Kind.PAY_IN: CASH_IN,
+    CashMovement.Kind.PAY_OUT: PETTY_CASH,
+    CashMovement.Kind.DROP: SAFE,
+}
 
 
 def book_capture(
     order: Order, attempt: PaymentAttempt, *, captured: int, tip: int, at: datetime.datetime
 ) -> None:
     """Money came in, against what the guest owes and what staff will get."""
-    entries = [(MONEY[attempt.provider], captured + tip), (RECEIVABLE, -captured), (TIPS_PAYABLE, -tip)]
-    _post(f"capture:{attempt.pk}", order, entries, at)
+    payment = attempt.intent
+    where = cash_account(payment.drawer_session_id) if attempt.provider == CASH else MONEY[attempt.provider]
+    entries = [(where, captured + tip), (RECEIVABLE, -captured), (TIPS_PAYABLE, -tip)]
+    key = f"capture:{attempt.pk}"
+    _post(key, entries, at, payment.business_date, order.currency, order_id=order.pk)
 
 
 def book_sale(order: Order, *, at: datetime.datetime) -> None:
-    """A closed order was sold: the guest owed its total, of which each rate's tax is not ours."""
-    entries = [(RECEIVABLE, order.total_minor)]
+    """A closed order was sold: the guest owed its total, of which each rate's tax is not ours.
+
+    What of the total bears no VAT at all is the service charge that the guest could have declined.
+    """
+    taxed = sum(line["gross_minor"] for line in order.tax_lines)
+    entries = [(RECEIVABLE, order.total_minor), (SERVICE_CHARGE, taxed - order.total_minor)]
     for line in order.tax_lines:
         entries.append((f"sales:{line['percent']}", -line["net_minor"]))
         entries.append((f"vat:{line['percent']}", -line["tax_minor"]))
-    _post(f"sale:{order.pk}", order, entries, at)
+    # On the order's business day, so that a bill paid after the cut-off stays one evening's.
+    _post(f"sale:{order.pk}", entries, at, order.business_date, order.currency, order_id=order.pk)
 
 
-def _post(key: str, order: Order, entries: Iterable[tuple[str, int]], at: datetime.datetime) -> None:
+def book_float(session: DrawerSession) -> None:
+    """The float went from the safe into the drawer."""
+    entries = [(cash_account(session.pk), session.float_minor), (SAFE, -session.float_minor)]
+    _post(f"float:{session.pk}", entries, session.opened_at, session.business_date, session.currency)
+
+
+def book_cash_movement(session: DrawerSession, movement: CashMovement) -> None:
+    """Cash went in or out other than by a sale or a refund, which are booked with their payment."""
+    if not movement.amount_minor:
+        return
+    across = ACROSS[CashMovement.Kind(movement.kind)]
+    entries = [(cash_account(session.pk), movement.amount_minor), (across, -movement.amount_minor)]
+    key = f"cash_movement:{movement.pk}"
+    _post(key, entries, movement.created_at, session.business_date, session.currency)
+
+
+def book_count(session: DrawerSession, *, n: int, at: datetime.datetime) -> None:
+    """What was counted went to the safe, and what was over or short is said; the drawer holds nothing.
+
+    `n` tells the counts of a session that was opened again from each other.
+    """
+    counted, expected = session.counted_minor or 0, session.expected_minor or 0
+    entries = [(SAFE, counted), (CASH_OVER_SHORT, expected - counted), (cash_account(session.pk), -expected)]
+    _post(f"count:{session.pk}:{n}", entries, at, session.business_date, session.currency)
+
+
+def book_reopening(session: DrawerSession, *, n: int, at: datetime.datetime) -> None:
+    """The `n`th count of a session is taken back: the books say of it what they said before."""
+    counted, expected = session.counted_minor or 0, session.expected_minor or 0
+    entries = [(SAFE, -counted), (CASH_OVER_SHORT, counted - expected), (cash_account(session.pk), expected)]
+    _post(f"reopen:{session.pk}:{n}", entries, at, session.business_date, session.currency)
+
+
+def cash_account(session_id: UUID | None) -> str:
+    """Where cash lies: in a drawer from its float to its count, or simply in the house."""
+    return f"{CASH}:{session_id}" if session_id else CASH
+
+
+# A day that has its Z report is over: what becomes known of it later is booked on the day it is known, as
+# `Restaurant.open_business_date` says. The row lock waits for a Z report that is being written.
+TODAY = """
+    SELECT id, closed_through,
+           greatest(closed_through + 1, ((now() AT TIME ZONE timezone) - business_day_cutoff)::date)
+               AS business_date
+      FROM restaurants_restaurant WHERE id = %(restaurant)s FOR KEY SHARE
+"""
+BOOK = f"""
+    INSERT INTO payments_ledgertransaction (id, restaurant_id, key, business_date, created_at)
+    SELECT %(id)s, today.id, %(key)s,
+           CASE WHEN %(day)s::date <= today.closed_through THEN today.business_date ELSE %(day)s::date END,
+           %(at)s
+      FROM ({TODAY}) today
+    RETURNING business_date
+"""  # noqa: S608
+
+
+def lock_today() -> tuple[datetime.date | None, datetime.date]:
+    """The last closed business day and today, neither of which changes until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute(TODAY, {"restaurant": require_restaurant_id()})
+        _, closed_through, today = cursor.fetchone()
+    return closed_through, today
+
+
+def _post(
+    key: str,
+    entries: Iterable[tuple[str, int]],
+    at: datetime.datetime,
+    business_date: datetime.date,
+    currency: str,
+    *,
+    order_id: UUID | None = None,
+) -> datetime.date | None:
     """Write one balanced transaction; a second one with the same key is an IntegrityError.
 
-    It belongs to the order's business day, so that a bill paid after the cut-off stays one evening's.
+    Answers the business day it was booked on: the one asked for, or today where that one is closed.
     """
     entries = [(account, amount) for account, amount in entries if amount]
     if not entries:
-        return
-    restaurant_id = require_restaurant_id()
-    booked = new_row(
-        LedgerTransaction,
-        id=uuid7(),
-        restaurant_id=restaurant_id,
-        key=key,
-        business_date=order.business_date,
-        created_at=at,
-    )
-    insert_rows([booked])
+        return None
+    restaurant_id, booking_id = require_restaurant_id(), uuid7()
+    values = {"id": booking_id, "key": key, "day": business_date, "at": at, "restaurant": restaurant_id}
+    with connection.cursor() as cursor:
+        cursor.execute(BOOK, values)
+        booked_on: datetime.date = cursor.fetchone()[0]
     insert_rows(
         [
             new_row(
                 LedgerEntry,
                 id=uuid7(),
                 restaurant_id=restaurant_id,
-                transaction_id=booked.pk,
+                transaction_id=booking_id,
                 account=account,
                 amount_minor=amount,
-                currency=order.currency,
-                order_id=order.pk,
+                currency=currency,
+                order_id=order_id,
             )
             for account, amount in entries
         ]
     )
+    return booked_on

@@ -1,7 +1,7 @@
 """What must hold of a restaurant's money at any moment, asked of the database itself.
 
 Numbers as in the design: I2 orders agree with their payments, I5 the books balance and agree with
-both, I6 what is reserved is what open attempts hold.
+both, I6 what is reserved is what open attempts hold, I9 a drawer holds its float and what moved.
 """
 
 from dataclasses import dataclass
@@ -60,10 +60,12 @@ CHECKS = {
           FROM orders_order o
           CROSS JOIN LATERAL (
                SELECT coalesce(sum(amount_minor) FILTER (WHERE account = 'receivable'), 0) AS receivable,
-                      coalesce(sum(amount_minor) FILTER (WHERE account LIKE 'sales:%%'), 0) AS sales,
+                      coalesce(sum(amount_minor) FILTER (WHERE account LIKE 'sales:%%'
+                                                             OR account = 'service_charge'), 0) AS sales,
                       coalesce(sum(amount_minor) FILTER (WHERE account LIKE 'vat:%%'), 0) AS tax,
                       coalesce(sum(amount_minor) FILTER (WHERE account = 'tips_payable'), 0) AS tips,
-                      coalesce(sum(amount_minor) FILTER (WHERE account = 'cash'), 0) AS money
+                      coalesce(sum(amount_minor) FILTER (WHERE account = 'cash'
+                                                             OR account LIKE 'cash:%%'), 0) AS money
                  FROM payments_ledgerentry e WHERE e.restaurant_id = o.restaurant_id AND e.order_id = o.id) b
           CROSS JOIN LATERAL (
                SELECT coalesce(sum(captured_minor - refunded_minor), 0) AS taken,
@@ -86,6 +88,21 @@ CHECKS = {
                  JOIN payments_paymentattempt t ON t.restaurant_id = i.restaurant_id AND t.intent_id = i.id
                 WHERE i.restaurant_id = o.restaurant_id AND i.order_id = o.id AND t.state = 'created') a
          WHERE o.restaurant_id = %(restaurant)s AND o.reserved_minor <> a.held
+    """,
+    "I9": """
+        SELECT 'drawer session ' || s.id, format('float %%s, moved %%s; expected %%s, the books say %%s',
+                                                 s.float_minor, m.moved, s.expected_minor, b.held)
+          FROM payments_drawersession s
+          CROSS JOIN LATERAL (
+               SELECT coalesce(sum(amount_minor), 0) AS moved FROM payments_cashmovement m
+                WHERE m.restaurant_id = s.restaurant_id AND m.session_id = s.id) m
+          CROSS JOIN LATERAL (
+               SELECT coalesce(sum(amount_minor), 0) AS held FROM payments_ledgerentry e
+                WHERE e.restaurant_id = s.restaurant_id AND e.account = 'cash:' || s.id) b
+         WHERE s.restaurant_id = %(restaurant)s
+           AND CASE status WHEN 'open' THEN b.held <> s.float_minor + m.moved
+                           ELSE b.held <> 0 OR s.expected_minor <> s.float_minor + m.moved
+                                OR s.variance_minor <> s.counted_minor - s.expected_minor END
     """,
     "receipts": """
         SELECT 'order ' || o.id, 'closed without a receipt'

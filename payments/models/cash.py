@@ -58,6 +58,8 @@ class DrawerSession(TenantModel):
     )
     closed_at = models.DateTimeField(null=True, blank=True)
 
+    is_repeat: bool = False  # a service found that the request had been carried out before
+
     class Meta:
         db_table = "payments_drawersession"
         ordering = ["-opened_at"]
@@ -102,6 +104,8 @@ class CashMovement(TenantModel):
     by = TenantForeignKey(Membership, models.PROTECT, db_index=False, related_name="+")
     created_at = models.DateTimeField()
 
+    is_repeat: bool = False  # a service found that the request had been carried out before
+
     class Tenancy:
         referenced = False
 
@@ -128,6 +132,8 @@ class DayClose(TenantModel):
     reason = models.CharField(max_length=200, blank=True)
     closed_by = TenantForeignKey(Membership, models.PROTECT, db_index=False, related_name="+")
     closed_at = models.DateTimeField()
+
+    is_repeat: bool = False  # a service found that the request had been carried out before
 
     class Tenancy:
         referenced = False

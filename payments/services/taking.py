@@ -35,6 +35,8 @@ from payments.rows import insert_rows
 from restaurants.models import Restaurant
 from restaurants.services import next_number
 
+from . import drawers
+
 
 @transaction.atomic(savepoint=False)
 def pay_cash(
@@ -51,13 +53,15 @@ def pay_cash(
 
     Without an amount it is all that is due; without a tender it is the exact money. `client_key`, the
     till's id of the tap, becomes the payment's id: repeated with the same content it answers with that
-    payment (`is_repeat`). `at` imports a payment of the past, by the right that importing orders asks.
-    Raises NoSuchOrder, OrderNotOpen, AmountNotDue, TenderedTooLittle and PaymentIdReused.
+    payment (`is_repeat`). `at` imports a payment of the past, by the right that importing orders asks; it
+    went into no drawer of now. Raises NoSuchOrder, OrderNotOpen, AmountNotDue, TenderedTooLittle,
+    DrawerNotOpen and PaymentIdReused.
     """
     order = _lock(order_id)
     asked = [order_id, PaymentIntent.Method.CASH, amount_minor, tendered_minor, tip_minor, at]
     request_hash = hashlib.sha256(orjson.dumps(asked)).hexdigest()
-    if _is_known(client_key):
+    is_known, has_drawers = _look_up(client_key)
+    if is_known:
         return _repeated(client_key, request_hash)
     if order.status != Order.Status.OPEN:
         raise OrderNotOpen(order.number, order.status)
@@ -72,6 +76,7 @@ def pay_cash(
         wanted = format_money(amount + tip_minor, order.currency)
         raise TenderedTooLittle(f"This is less than {wanted}.", field="tendered_minor")
     moment = at or timezone.now()
+    session = drawers.cash_session_for(by) if has_drawers and at is None else None
     payment = new_row(
         PaymentIntent,
         related={"order": order, "taken_by": Membership(id=by.membership_id, name=by.name)},
@@ -88,9 +93,12 @@ def pay_cash(
         business_date=order.business_date,
         taken_by_id=by.membership_id,
         device_id=by.device_id,
+        drawer_session_id=session.pk if session else None,
         created_at=moment,
     )
     attempt = reserve(payment, provider="cash")
+    if session:
+        drawers.record_cash_sale(session, payment)
     charge = ChargeRequest(attempt.pk, amount, tip_minor, order.currency)
     return settle(attempt, take_cash(charge), at=moment, actor=by.actor)
 
@@ -116,18 +124,21 @@ def reserve(payment: PaymentIntent, *, provider: str) -> PaymentAttempt:
     return attempt
 
 
-SETTLE = """
+# Money that becomes known after the Z report of its day is today's.
+SETTLE = f"""
     WITH attempt AS (
         UPDATE payments_paymentattempt SET state = 'captured', settled_at = %(at)s
          WHERE restaurant_id = %(restaurant)s AND id = %(attempt)s AND state = ANY(%(open)s)
         RETURNING intent_id
-    )
+    ), today AS ({books.TODAY})
     UPDATE payments_paymentintent p
        SET state = 'paid', settled_at = %(at)s, captured_minor = p.captured_minor + %(captured)s,
-           tip_captured_minor = p.tip_captured_minor + %(tip)s
-      FROM attempt WHERE p.restaurant_id = %(restaurant)s AND p.id = attempt.intent_id
-    RETURNING p.state, p.settled_at, p.captured_minor, p.tip_captured_minor
-"""
+           tip_captured_minor = p.tip_captured_minor + %(tip)s,
+           business_date = CASE WHEN p.business_date <= today.closed_through THEN today.business_date
+                                ELSE p.business_date END
+      FROM attempt, today WHERE p.restaurant_id = %(restaurant)s AND p.id = attempt.intent_id
+    RETURNING p.state, p.settled_at, p.captured_minor, p.tip_captured_minor, p.business_date
+"""  # noqa: S608
 
 
 @transaction.atomic(savepoint=False)
@@ -155,7 +166,8 @@ def settle(
         row = cursor.fetchone()
     if row is None:  # settled before
         return PaymentIntent.objects.with_details().get(pk=payment.pk)
-    payment.state, payment.settled_at, payment.captured_minor, payment.tip_captured_minor = row
+    payment.state, payment.settled_at, payment.captured_minor, payment.tip_captured_minor = row[:4]
+    payment.business_date = row[4]
     money.settle(order.pk, reserved_minor=payment.amount_minor, captured_minor=snapshot.captured_minor)
     order.captured_minor += snapshot.captured_minor
     payment.order = order
@@ -224,13 +236,19 @@ def _lock(order_id: UUID) -> Order:
     return new_row(Order, **dict(zip(names, row, strict=True)))
 
 
-def _is_known(client_key: UUID) -> bool:
+LOOK_UP = """
+    SELECT EXISTS (SELECT FROM payments_paymentintent
+                    WHERE restaurant_id = %(restaurant)s AND client_key = %(key)s),
+           EXISTS (SELECT FROM payments_cashdrawer WHERE restaurant_id = %(restaurant)s AND is_active)
+"""
+
+
+def _look_up(client_key: UUID) -> tuple[bool, bool]:
+    """Whether a payment has this key already, and whether the restaurant keeps its cash in drawers."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT 1 FROM payments_paymentintent WHERE restaurant_id = %s AND client_key = %s",
-            [require_restaurant_id(), client_key],
-        )
-        return cursor.fetchone() is not None
+        cursor.execute(LOOK_UP, {"restaurant": require_restaurant_id(), "key": client_key})
+        is_known, has_drawers = cursor.fetchone()
+    return is_known, has_drawers
 
 
 def _repeated(client_key: UUID, request_hash: str) -> PaymentIntent:

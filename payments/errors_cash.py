@@ -1,0 +1,87 @@
+"""Why something with a drawer, or the closing of a day, is refused."""
+
+from fynlo.errors import DomainError, InvalidInput, NotFound
+
+
+class NoSuchDrawer(NotFound):
+    code = "no_such_drawer"
+    detail = "There is no such drawer here."
+
+
+class NoSuchDrawerSession(NotFound):
+    code = "no_such_drawer_session"
+    detail = "There is no such drawer session here."
+
+
+class DrawerNotOpen(DomainError):
+    code = "drawer_not_open"
+    detail = "Open the drawer of this till first, with its float."
+
+
+class DrawerAlreadyOpen(DomainError):
+    code = "drawer_already_open"
+    detail = "This drawer is open already."
+
+
+class DrawerCounted(DomainError):
+    code = "drawer_counted"
+    detail = "This drawer has been counted and closed."
+
+
+class CashIdReused(DomainError):
+    status = 422
+    code = "cash_id_reused"
+    detail = "This id names something else already."
+
+
+class NoteMissing(InvalidInput):
+    code = "note_missing"
+    detail = (
+        "The count differs from what should be there: write a word on why, and send the same count again."
+    )
+
+
+class DayClosed(DomainError):
+    """The day has its Z report: nothing of it changes any more."""
+
+    code = "day_closed"
+    detail = "This business day is closed."
+
+
+class DayNotOver(DomainError):
+    code = "day_not_over"
+    detail = "This business day has not begun, so it cannot be closed."
+
+
+class EarlierDayOpen(DomainError):
+    """`earlier` is the day to close first."""
+
+    code = "earlier_day_open"
+    detail = "An earlier business day is to be closed first."
+
+
+class DayNotSettled(DomainError):
+    """Something stands open that nobody signed for; `code` is of its first kind, `open` lists it all."""
+
+    detail = "Something of this day is still open."
+
+    def __init__(self, code: str, *, open: list[dict[str, str]]) -> None:
+        self.code = code  # type: ignore[misc]
+        super().__init__(open=open)
+
+
+class BooksDisagree(DomainError):
+    """The Z report comes out differently from the books and from the rows: a fault of ours, logged."""
+
+    code = "books_disagree"
+    detail = "The books of this day do not add up. It has been reported; close the day when it is put right."
+
+
+class NoSuchDay(NotFound):
+    code = "no_such_day"
+    detail = "This business day has not been closed."
+
+
+class ReasonMissing(InvalidInput):
+    code = "reason_missing"
+    detail = "Write why you sign for what stands open."
