@@ -16,7 +16,7 @@ from tests.peers.openapi import JSON, Document, Operation
 
 Answer = tuple[int, Any]
 Handler = Callable[..., Answer]
-F = TypeVar("F", bound=Handler)
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Simulator(LoopbackServer):
         self.lock = threading.RLock()
         self.violations: list[Violation] = []
         self.calls: list[Call] = []
-        self._handlers = dict(_marked(self))
+        self._handlers = dict(marked(self))
         self.reset()
         super().__init__()
 
@@ -137,7 +137,8 @@ class Simulator(LoopbackServer):
                 self.violations.append(Violation(operation, side, tuple(errors)))
 
 
-def _marked(simulator: Simulator) -> Iterable[tuple[tuple[str, str], Handler]]:
+def marked(simulator: object) -> Iterable[tuple[tuple[str, str], Callable[..., Any]]]:
+    """The methods that handle an operation."""
     for name in dir(type(simulator)):
         operation = getattr(getattr(type(simulator), name), "operation", None)
         if operation is not None:
