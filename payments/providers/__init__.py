@@ -1,8 +1,11 @@
 """Who can take a payment, by the name that attempts are stored under."""
 
 from .base import ChargeRequest, Outcome, PaymentProvider, Snapshot
+from .square import SquareProvider
+from .sumup import SumUpProvider
+from .stripe import StripeProvider
 
 # Those asked over the network. Cash and the restaurant's own card machine are facts once typed in.
-PROVIDERS: dict[str, PaymentProvider] = {}
+PROVIDERS: dict[str, PaymentProvider] = {"stripe": StripeProvider()}
 
 __all__ = ["PROVIDERS", "ChargeRequest", "Outcome", "PaymentProvider", "Snapshot"]
