@@ -60,7 +60,10 @@ class Sent:
 
 
 class LoopbackServer:
-    """Answers each request by respond(), after whatever its faults hold for it."""
+    """Answers each request by respond(), after whatever its faults hold for it.
+
+    It serves from the end of its constructor on: a subclass sets its own attributes first.
+    """
 
     def __init__(self, faults: Faults | None = None) -> None:
         self.faults = faults or Faults()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from jsonschema import ValidationError
 from openapi_schema_validator import OAS30Validator
@@ -45,7 +45,7 @@ class Document:
         for pattern, template in self._routes:
             match = pattern.fullmatch(path)
             if match and method.lower() in self.contents["paths"][template]:
-                arguments = {name[1:]: value for name, value in match.groupdict().items()}
+                arguments = {name[1:]: unquote(value) for name, value in match.groupdict().items()}
                 return self.operation(method, template), arguments
         return None
 

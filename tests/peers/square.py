@@ -74,6 +74,7 @@ class Seller:
     payouts: dict[str, Row] = field(default_factory=dict)
     entries: dict[str, list[Row]] = field(default_factory=dict)
     devices: dict[str, Row] = field(default_factory=dict)
+    disputes: dict[str, Row] = field(default_factory=dict)
     locations: dict[str, Row] = field(default_factory=dict)
     answers: dict[tuple[str, str], tuple[str, Answer]] = field(default_factory=dict)  # by idempotency key
     paid_out: set[str] = field(default_factory=set)
@@ -223,6 +224,20 @@ class SquareSimulator(Simulator):
                 self._settle_refund(refund, status)
             return len(pending)
 
+    def open_dispute(self, payment_id: str) -> Row:
+        """The guest's bank asks for a payment back; the row's state says how that goes on."""
+        with self.lock:
+            seller = self._holder("payments", payment_id)
+            dispute_id = _id("")
+            seller.disputes[dispute_id] = {
+                **{"id": dispute_id, "state": "EVIDENCE_REQUIRED", "reason": "NO_KNOWLEDGE"},
+                **{"amount_money": seller.payments[payment_id]["total_money"], "created_at": self.now()},
+                "disputed_payment": {"payment_id": payment_id},
+                "due_at": (self.clock() + timedelta(days=7)).isoformat(),
+                "location_id": seller.payments[payment_id]["location_id"],
+            }
+            return seller.disputes[dispute_id]
+
     def bounce_refund(self, refund_id: str) -> None:
         """The bank sends a refund back, even a completed one."""
         with self.lock:
@@ -267,7 +282,8 @@ class SquareSimulator(Simulator):
 
     def event(self, kind: str, object_id: str, *, event_id: str | None = None) -> bytes:
         """The body of a webhook such as "payment.updated", with the object as it is now."""
-        noun = {"payment": "payment", "refund": "refund", "terminal": "checkout"}[kind.split(".")[0]]
+        nouns = {"payment": "payment", "refund": "refund", "terminal": "checkout", "dispute": "dispute"}
+        noun = nouns[kind.split(".")[0]]
         seller = self._holder(f"{noun}s", object_id)
         row = getattr(seller, f"{noun}s")[object_id]
         return webhook_event(
@@ -390,6 +406,20 @@ class SquareSimulator(Simulator):
         seller = self.seller(call.token)
         return 200, _page("payments", _filtered(seller.payments.values(), call.query), call.query)
 
+    @handles("PUT", "/v2/payments/{payment_id}")
+    def _update_payment(self, call: Call) -> Answer:
+        """Lowers what an approved payment will take; what is not named stays."""
+        payment = _get(self.seller(call.token).payments, call.arguments["payment_id"])
+        if payment["status"] != "APPROVED":
+            detail = f"Payment {payment['id']} has status {payment['status']}."
+            raise Refusal(400, _errors("INVALID_REQUEST_ERROR", "BAD_REQUEST", detail))
+        wanted = call.body.get("payment") or {}
+        payment.update({key: wanted[key] for key in ("amount_money", "tip_money") if key in wanted})
+        total = payment["amount_money"]["amount"] + payment.get("tip_money", {"amount": 0})["amount"]
+        payment["total_money"] = {**payment["total_money"], "amount": total}
+        payment.update(approved_money=payment["total_money"], updated_at=self.now())
+        return 200, {"payment": payment}
+
     @handles("POST", "/v2/payments/{payment_id}/complete")
     def _complete_payment(self, call: Call) -> Answer:
         return self._end_payment(call, "COMPLETED", "CAPTURED")
@@ -458,6 +488,11 @@ class SquareSimulator(Simulator):
     def _list_refunds(self, call: Call) -> Answer:
         seller = self.seller(call.token)
         return 200, _page("refunds", _filtered(seller.refunds.values(), call.query), call.query)
+
+    @handles("GET", "/v2/disputes")
+    def _list_disputes(self, call: Call) -> Answer:
+        where = {"location_id": call.query.get("location_id")}
+        return 200, _page("disputes", _filtered(self.seller(call.token).disputes.values(), where), call.query)
 
     # Terminal checkouts.
 
@@ -693,7 +728,7 @@ def _filtered(rows: Iterable[Row], query: dict[str, Any]) -> list[Row]:
         if (not begin or _instant(row["created_at"]) >= _instant(begin))
         and (not end or _instant(row["created_at"]) < _instant(end))
         and query.get("location_id") in (None, row.get("location_id"))
-        and query.get("status") in (None, row["status"])
+        and query.get("status") in (None, row.get("status"))
     ]
     ascending = query.get("sort_order") == "ASC"
     return sorted(found, key=lambda row: row["created_at"], reverse=not ascending)

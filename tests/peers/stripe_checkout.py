@@ -43,7 +43,8 @@ class StripeCheckout(StripeOverlay):
             intent_id = str(paid.json()["id"])
             if "application_fee_amount" in data:
                 self.keep(intent_id, {"application_fee_amount": data["application_fee_amount"]})
-            session.update(status="complete", payment_status="paid", payment_intent=intent_id, url=None)
+            state = "paid" if paid.json()["status"] == "succeeded" else "unpaid"  # not captured yet
+            session.update(status="complete", payment_status=state, payment_intent=intent_id, url=None)
             self.record_event(owner, "checkout.session.completed", session)
             return intent_id
 

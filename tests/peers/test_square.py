@@ -102,6 +102,16 @@ def test_documented_nonces_are_declined(simulator: SquareSimulator, nonce: str) 
     assert simulator.violations == []
 
 
+def test_a_lost_answer_is_had_again_by_its_key(simulator: SquareSimulator) -> None:
+    square, once = client(simulator), key()
+    simulator.faults.next("drop_after", method="POST", path="/v2/payments")
+    with pytest.raises(httpx.RemoteProtocolError):  # the library lets it through as it is
+        pay(square, idempotency_key=once)
+    pay(square, idempotency_key=once)
+    assert len(simulator.called("POST", "/v2/payments")) == 2
+    assert len(simulator.seller(OURS).payments) == 1
+
+
 def test_an_approved_payment_is_completed_or_cancelled_once(simulator: SquareSimulator) -> None:
     square = client(simulator)
     first, second = pay(square, autocomplete=False), pay(square, autocomplete=False)

@@ -4,7 +4,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,6 +12,7 @@ import httpx
 import pytest
 import stripe
 
+from tests.peers.faults import FaultyProxy
 from tests.peers.localstripe import Localstripe
 from tests.peers.loopback import LoopbackServer, Received, Sent
 from tests.peers.stripe import StripeWorld, sign
@@ -121,6 +122,37 @@ def test_a_key_answers_once_even_to_eight_at_a_time(
     assert len(stripe_world.charges()) == 1
     with pytest.raises(stripe.IdempotencyError):  # the fee is the overlay's: so must be its check
         pay(client, idempotency_key=once, application_fee_amount=11)
+
+
+@pytest.mark.parametrize(
+    ("mode", "taken"),
+    [
+        ("drop_before", 0),
+        ("500_before", 0),
+        ("429", 0),
+        ("drop_after", 900),
+        ("500_after", 900),
+        ("dup", 900),
+    ],
+)
+def test_a_broken_call_is_repeated_with_its_key_and_pays_once(
+    stripe_world: StripeWorld, client: Any, faulty: Callable[..., FaultyProxy], mode: str, taken: int
+) -> None:
+    intent = client.payment_intents.create(
+        {"amount": 900, "currency": "gbp", "payment_method_types": ["card"]}
+    )
+    proxy = faulty(stripe_world.url)
+    proxy.next(mode, path="*/confirm")
+    broken, once = stripe_client(proxy.url).payment_intents, {"idempotency_key": "once"}
+    card = {"payment_method": "pm_card_visa"}
+    if mode == "dup":
+        assert broken.confirm(intent.id, card, once).status == "succeeded"
+    else:
+        with pytest.raises(stripe.StripeError):
+            broken.confirm(intent.id, card, once)
+    assert stripe_world.taken() == taken
+    assert broken.confirm(intent.id, card, once).status == "succeeded"
+    assert (stripe_world.taken(), proxy.faults.counts[mode]) == (900, 1)
 
 
 def test_an_account_keeps_its_payments_fee_and_world_to_itself(
