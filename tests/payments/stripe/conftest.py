@@ -1,0 +1,33 @@
+"""Stripe's adapter, against Stripe's model over HTTP: no row is written here."""
+
+import pytest
+
+from payments.providers.base import Account
+from tests.payments.stripe.till import Till, own_account
+from tests.peers.fixtures import faulty, stripe_peer, stripe_world
+from tests.peers.stripe import StripeWorld
+from tests.peers.stripe_overlay import KEPT
+
+__all__ = ["faulty", "stripe_peer", "stripe_world"]
+
+
+@pytest.fixture(autouse=True)
+def _invariants_hold() -> None:
+    """There are no books here to be right."""
+
+
+@pytest.fixture(autouse=True)
+def _return_url_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stripe's document has it on confirm; the model refuses it."""
+    monkeypatch.setattr("tests.peers.stripe_overlay.KEPT", tuple({*KEPT, "return_url"}))
+
+
+@pytest.fixture
+def account(stripe_world: StripeWorld) -> Account:
+    """The restaurant's own keys."""
+    return own_account(stripe_world.url)
+
+
+@pytest.fixture
+def till(stripe_world: StripeWorld, account: Account) -> Till:
+    return Till(stripe_world, account)
