@@ -156,6 +156,16 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 300,
         "options": {"expires": 300},
     },
+    "sweep payments": {"task": "payments.tasks.sweep_payments", "schedule": 4, "options": {"expires": 4}},
+    "measure payments": {
+        "task": "payments.tasks.measure_payments",
+        "schedule": 15,
+        "options": {"expires": 15},
+    },
+    "reconcile payments": {
+        "task": "payments.tasks.reconcile_payments",
+        "schedule": crontab(hour=4, minute=30),
+    },
     "check sales": {"task": "orders.tasks.check_sales", "schedule": crontab(hour=3, minute=40)},
 }
 

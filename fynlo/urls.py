@@ -9,6 +9,7 @@ import fynlo.api.converters  # noqa: F401  (registers <restaurant_id:…>)
 from accounts.password_pages import SetPasswordView
 from accounts.views import PasswordSignInView
 from fynlo.ops import health
+from payments.views.webhooks import webhook
 
 restaurant_api = [
     path("", include("accounts.urls")),
@@ -30,6 +31,8 @@ urlpatterns = [
     path("api/docs/", SpectacularSwaggerSplitView.as_view(), name="api-docs"),
     path("api/v1/sign-in", PasswordSignInView.as_view()),
     path("api/v1/restaurants/<restaurant_id:restaurant_id>/", include(restaurant_api)),
+    path("webhooks/<str:provider>", webhook),
+    path("webhooks/<str:provider>/<int:restaurant_id>/<uuid:public_id>", webhook, name="webhook"),
     path("admin/", admin.site.urls),
     path("set-password/<uidb64>/<token>", SetPasswordView.as_view(), name="set-password"),
     path("kitchen/", include("orders.kitchen_page_urls")),

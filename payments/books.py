@@ -1,32 +1,45 @@
 """Posting to the books: double entry, debit positive, each business event once.
 
-Accounts: `cash` (of a restaurant without drawers), `cash:<drawer session>`, `safe` and `receivable`
-(what guests owe, by order) are debit accounts, and so is `petty_cash`, what was paid out of a drawer;
-`tips_payable`, `service_charge` (one that can be declined), `sales:<percent>` (net, by VAT rate),
-`vat:<percent>` and `cash_in`, what was paid into a drawer, are credit accounts; `cash_over_short` is a
-debit where cash is missing. A sale is booked when its order is closed, money when it is taken; so a
-closed order's receivable is nothing, an open one's is what was paid on account, and a voided order is
-not in the books at all.
+Accounts: `cash` (of a restaurant without drawers), `cash:<drawer session>`, `safe`, `bank` and
+`receivable` (what guests owe, by order) are debit accounts, and so is `petty_cash`, what was paid out of
+a drawer; `tips_payable`, `service_charge` (one that can be declined), `sales:<percent>` (net, by VAT
+rate), `vat:<percent>` and `cash_in`, what was paid into a drawer, are credit accounts; `cash_over_short`
+is a debit where cash is missing. `clearing:<account>` is what a provider owes us until it pays it out to
+the bank, less its `fees` and `disputes`: after a payout it is what the provider's balance says.
+
+A sale is booked when its order is closed, money when it is taken; so a closed order's receivable is
+nothing, an open one's is what was paid on account, and a voided order is not in the books at all.
 """
 
 import datetime
 from collections.abc import Iterable
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, models
 
 from fynlo.tenancy.fields import uuid7
 from fynlo.tenancy.scope import require_restaurant_id
 from orders.models import Order
 from orders.services.rows import new_row
 
-from .models import CashMovement, DrawerSession, LedgerEntry, PaymentAttempt
+from .models import (
+    CashMovement,
+    Dispute,
+    DrawerSession,
+    LedgerEntry,
+    LedgerTransaction,
+    PaymentAttempt,
+    Payout,
+    Refund,
+)
 from .rows import insert_rows
 
 CASH = "cash"
-MONEY = {"cash": CASH}  # where the money that a provider takes lies
 RECEIVABLE = "receivable"
 TIPS_PAYABLE = "tips_payable"
+FEES = "fees"
+DISPUTES = "disputes"
+BANK = "bank"
 SERVICE_CHARGE = "service_charge"
 SAFE = "safe"
 PETTY_CASH = "petty_cash"
@@ -46,7 +59,7 @@ def book_capture(
 ) -> None:
     """Money came in, against what the guest owes and what staff will get."""
     payment = attempt.intent
-    where = cash_account(payment.drawer_session_id) if attempt.provider == CASH else MONEY[attempt.provider]
+    where = _money_account(attempt, payment.drawer_session_id)
     entries = [(where, captured + tip), (RECEIVABLE, -captured), (TIPS_PAYABLE, -tip)]
     key = f"capture:{attempt.pk}"
     _post(key, entries, at, payment.business_date, order.currency, order_id=order.pk)
@@ -97,6 +110,72 @@ def book_reopening(session: DrawerSession, *, n: int, at: datetime.datetime) -> 
     counted, expected = session.counted_minor or 0, session.expected_minor or 0
     entries = [(SAFE, -counted), (CASH_OVER_SHORT, counted - expected), (cash_account(session.pk), expected)]
     _post(f"reopen:{session.pk}:{n}", entries, at, session.business_date, session.currency)
+
+
+def book_refund(refund: Refund, *, back: bool, at: datetime.datetime) -> None:
+    """Money went back to the guest, today, and with it the sale; or (`back`) it came back from their bank."""
+    sign = -1 if back else 1
+    order_id = refund.intent.order_id
+    amount, tip = refund.amount_minor, refund.tip_minor
+    where = _money_account(refund.attempt, refund.drawer_session_id)
+    entries = [(where, -amount - tip), (RECEIVABLE, amount - refund.reversed_sale_minor), (TIPS_PAYABLE, tip)]
+    for line in refund.tax_lines:
+        if not line["percent"]:
+            entries.append((SERVICE_CHARGE, line["gross_minor"]))
+            continue
+        entries.append((f"sales:{line['percent']}", line["net_minor"]))
+        entries.append((f"vat:{line['percent']}", line["tax_minor"]))
+    _post(
+        f"{'bounce' if back else 'refund'}:{refund.pk}",
+        [(account, sign * value) for account, value in entries],
+        at,
+        refund.business_date if not back else lock_today()[1],
+        refund.intent.order.currency,
+        order_id=order_id,
+    )
+
+
+def book_fee(attempt: PaymentAttempt, *, fee: int, at: datetime.datetime) -> None:
+    """What the provider kept of a charge, once it says so; what it says later is booked as the difference."""
+    booked = LedgerEntry.objects.filter(
+        account=FEES, transaction__key__startswith=f"fee:{attempt.pk}:"
+    ).aggregate(sum=models.Sum("amount_minor"))["sum"]
+    difference = fee - (booked or 0)
+    if difference:
+        entries = [(FEES, difference), (clearing_account(attempt), -difference)]
+        _post(f"fee:{attempt.pk}:{fee}:{booked or 0}", entries, at, lock_today()[1], _currency(attempt))
+
+
+def book_dispute(attempt: PaymentAttempt, dispute: Dispute, *, status: str, at: datetime.datetime) -> None:
+    """The provider took a disputed charge back, or gave it back once the dispute was won."""
+    amount = dispute.amount_minor
+    disputed = LedgerTransaction.objects.filter(key=f"dispute:{dispute.pk}").exists()
+    if not disputed:
+        entries = [(DISPUTES, amount), (clearing_account(attempt), -amount)]
+        _post(f"dispute:{dispute.pk}", entries, at, lock_today()[1], _currency(attempt))
+    if status == Dispute.Status.WON:
+        entries = [(DISPUTES, -amount), (clearing_account(attempt), amount)]
+        _post(f"dispute_won:{dispute.pk}", entries, at, lock_today()[1], _currency(attempt))
+
+
+def book_payout(payout: Payout, *, at: datetime.datetime) -> None:
+    """Money left the provider for the restaurant's bank."""
+    entries = [(BANK, payout.amount_minor), (f"clearing:{payout.account_id}", -payout.amount_minor)]
+    _post(f"payout:{payout.pk}", entries, at, lock_today()[1], payout.currency)
+
+
+def clearing_account(attempt: PaymentAttempt) -> str:
+    """What a provider owes the restaurant until it pays it out; of their own card machine, their bank's."""
+    return f"clearing:{attempt.account_id or attempt.provider}"
+
+
+def _money_account(attempt: PaymentAttempt, session_id: UUID | None) -> str:
+    """Where the money that an attempt took lies."""
+    return cash_account(session_id) if attempt.provider == CASH else clearing_account(attempt)
+
+
+def _currency(attempt: PaymentAttempt) -> str:
+    return str(attempt.request["currency"])
 
 
 def cash_account(session_id: UUID | None) -> str:

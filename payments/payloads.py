@@ -6,12 +6,16 @@ Values are ready for JSON: ids and times are text, money is in minor units.
 import datetime
 from typing import Any
 
-from .models import PaymentIntent, Receipt
+from .models import PaymentAttempt, PaymentIntent, Receipt, Refund
 
 
 def payment_payload(payment: PaymentIntent) -> dict[str, Any]:
-    """The payment, and how its order stands now. Load it by `PaymentIntent.objects.with_details()`."""
+    """The payment, and how its order stands now. Load it by `PaymentIntent.objects.with_details()`.
+
+    What the guest still has to do is not in it: it may hold a secret, and events are kept.
+    """
     order = payment.order
+    attempt = payment.tries[-1]
     return {
         "id": str(payment.pk),
         "order_id": str(order.pk),
@@ -24,8 +28,14 @@ def payment_payload(payment: PaymentIntent) -> dict[str, Any]:
         "captured_minor": payment.captured_minor,
         "tip_captured_minor": payment.tip_captured_minor,
         "refunded_minor": payment.refunded_minor,
+        "tip_refunded_minor": payment.tip_refunded_minor,
+        "refundable_minor": payment.refundable_minor,
+        "tip_refundable_minor": payment.tip_refundable_minor,
         "tendered_minor": payment.tendered_minor,
         "change_minor": payment.change_minor,
+        "reference": payment.reference,
+        "part_id": str(payment.part_id) if payment.part_id else None,
+        **_attempt(attempt),
         "balance_due_minor": order.balance_due_minor,
         "business_date": payment.business_date.isoformat(),
         "taken_by_id": str(payment.taken_by_id),
@@ -33,6 +43,54 @@ def payment_payload(payment: PaymentIntent) -> dict[str, Any]:
         "device_id": str(payment.device_id) if payment.device_id else None,
         "created_at": time_text(payment.created_at),
         "settled_at": time_text(payment.settled_at) if payment.settled_at else None,
+    }
+
+
+def payment_with_action(payment: PaymentIntent) -> dict[str, Any]:
+    """The payment for the till that takes it: with what the guest has to do now."""
+    return {**payment_payload(payment), "next_action": payment.tries[-1].next_action or None}
+
+
+def refund_payload(refund: Refund) -> dict[str, Any]:
+    """The refund, and what is left of its payment. Load it by `refunds.load_refund`."""
+    payment = refund.intent
+    requested_by, approved_by = refund.requested_by, refund.approved_by
+    return {
+        "id": str(refund.pk),
+        "payment_id": str(payment.pk),
+        "order_id": str(payment.order_id),
+        "state": refund.state,
+        "source": refund.source,
+        "method": payment.method,
+        "currency": payment.order.currency,
+        "amount_minor": refund.amount_minor,
+        "tip_minor": refund.tip_minor,
+        "tax_lines": refund.tax_lines,
+        "items": refund.items,
+        "reason": refund.reason,
+        "requested_by": requested_by.name if requested_by else None,
+        "approved_by": approved_by.name if approved_by else None,
+        "failure_code": refund.provider_code,
+        "business_date": refund.business_date.isoformat(),
+        "refundable_minor": payment.refundable_minor,
+        "tip_refundable_minor": payment.tip_refundable_minor,
+        "created_at": time_text(refund.created_at),
+        "settled_at": time_text(refund.settled_at) if refund.settled_at else None,
+    }
+
+
+def _attempt(attempt: PaymentAttempt) -> dict[str, Any]:
+    """How the last try to take a payment stands."""
+    return {
+        "provider": attempt.provider,
+        "account_id": str(attempt.account_id) if attempt.account_id else None,
+        "terminal_id": str(attempt.terminal_id) if attempt.terminal_id else None,
+        "attempt": attempt.n,
+        "attempt_state": attempt.state,
+        "failure_class": attempt.error_class,
+        "failure_code": attempt.provider_code,
+        "card_brand": attempt.card_brand,
+        "card_last4": attempt.card_last4,
     }
 
 

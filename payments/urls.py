@@ -2,15 +2,25 @@
 
 from django.urls import path
 
+from .views.cards import CardPaymentView, DecidePaymentView, PaymentActionsViewSet, RefundViewSet
 from .views.receipts import ReceiptPageView, ReceiptView
 from .views.tenders import CloseOrderView, PaymentViewSet
 
 ORDER = "orders/<uuid:order_id>"
+PAYMENT = "payments/<uuid:payment_id>"
 
 urlpatterns = [
     path("payments", PaymentViewSet.as_view({"get": "list"})),
-    path("payments/<uuid:payment_id>", PaymentViewSet.as_view({"get": "retrieve"})),
+    path(PAYMENT, PaymentViewSet.as_view({"get": "retrieve"})),
+    path(f"{PAYMENT}/retry", PaymentActionsViewSet.as_view({"post": "retry"})),
+    path(f"{PAYMENT}/cancel", PaymentActionsViewSet.as_view({"post": "cancel"})),
+    path(f"{PAYMENT}/capture", PaymentActionsViewSet.as_view({"post": "capture"})),
+    path(f"{PAYMENT}/check", PaymentActionsViewSet.as_view({"post": "check"})),
+    path(f"{PAYMENT}/decide", DecidePaymentView.as_view()),
+    path(f"{PAYMENT}/refunds", RefundViewSet.as_view({"get": "list_of_payment", "post": "create"})),
+    path("refunds/<uuid:refund_id>", RefundViewSet.as_view({"get": "retrieve"})),
     path(f"{ORDER}/payments", PaymentViewSet.as_view({"get": "list_of_order", "post": "take"})),
+    path(f"{ORDER}/card-payments", CardPaymentView.as_view()),
     path(f"{ORDER}/close", CloseOrderView.as_view()),
     path(f"{ORDER}/receipt", ReceiptView.as_view()),
     path(f"{ORDER}/receipt/print", ReceiptPageView.as_view()),

@@ -20,6 +20,8 @@ from tests import factories
 from tests.client import ApiClient
 from tests.databases import create_test_database, drop_test_database, only_one_at_a_time, role_url
 
+pytest_plugins = ["tests.peers.fixtures"]
+
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings() -> None:

@@ -20,7 +20,7 @@ from accounts.errors import (
     WrongPin,
 )
 from accounts.lockout import guess
-from accounts.models import Device, Membership, StaffSession, User
+from accounts.models import Device, Membership, Role, StaffSession, User
 from accounts.payloads import staff_payload
 from accounts.staff import JoinedDevice, Staff
 from accounts.tokens import make_session_token
@@ -87,6 +87,23 @@ def _choose_workplace(workplaces: list[Workplace], restaurant_id: int | None) ->
         if restaurant_id in (None, workplace.restaurant_id):
             return workplace
     raise NotAMember
+
+
+@transaction.atomic
+def approve_with_pin(*, membership_id: UUID, pin: str, address: str) -> Membership:
+    """The manager or owner who consents to what a colleague does, by their PIN on that colleague's till.
+
+    Raises WrongPin (also of somebody who may not consent) or LockedOut.
+    """
+    membership = (
+        Membership.objects.filter(pk=membership_id, is_active=True, role__in=[Role.MANAGER, Role.OWNER])
+        .exclude(user__is_active=False)
+        .first()
+    )
+    if not guess_pin(membership_id, membership, pin, address):
+        raise WrongPin(field="approval.pin")
+    assert membership  # noqa: S101  (a right PIN is somebody's)
+    return membership
 
 
 @transaction.atomic

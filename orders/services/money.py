@@ -40,6 +40,22 @@ def reserve(order_id: UUID, amount_minor: int, *, part_id: UUID | None = None) -
         _refuse(order_id, part_id)
 
 
+def due_minor(order: Order, part_id: UUID | None) -> int:
+    """What is still due, and not being paid, of an order that is locked, or of one of its parts.
+
+    Raises PartNotNamed and NoSuchPart.
+    """
+    due = order.balance_due_minor - order.reserved_minor
+    if part_id is None:
+        if order.is_split:
+            raise PartNotNamed
+        return due
+    part = _parts(order.pk, part_id).first()
+    if part is None:
+        raise NoSuchPart
+    return min(due, part.balance_due_minor - part.reserved_minor)
+
+
 @transaction.atomic(savepoint=False)
 def settle(order_id: UUID, *, reserved_minor: int, captured_minor: int, part_id: UUID | None = None) -> None:
     """Record that a payment took `captured_minor` and free the amount that was set aside for it."""
@@ -82,10 +98,4 @@ def _refuse(order_id: UUID, part_id: UUID | None) -> NoReturn:
         raise NoSuchOrder
     if order.status != Order.Status.OPEN:
         raise OrderNotOpen(order.number, order.status)
-    due = order.balance_due_minor - order.reserved_minor
-    if part_id is None:
-        raise PartNotNamed if order.is_split else AmountNotDue(due)
-    part = _parts(order_id, part_id).first()
-    if part is None:
-        raise NoSuchPart
-    raise AmountNotDue(min(due, part.balance_due_minor - part.reserved_minor))
+    raise AmountNotDue(due_minor(order, part_id))

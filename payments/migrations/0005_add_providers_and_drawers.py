@@ -284,6 +284,7 @@ class Migration(migrations.Migration):
                 ('event_id', models.CharField(max_length=120)),
                 ('kind', models.CharField(max_length=80)),
                 ('object_ref', models.CharField(blank=True, max_length=120)),
+                ('attempt_hint', models.UUIDField(blank=True, null=True)),
                 ('raw', models.BinaryField()),
                 ('headers', models.JSONField(default=dict)),
                 ('state', models.CharField(choices=[('new', 'New'), ('done', 'Done'), ('ignored', 'Not about our payments'), ('dead', 'Given up')], default='new', max_length=10)),

@@ -25,6 +25,7 @@ class WebhookEvent(TenantModel):
     event_id = models.CharField(max_length=120)
     kind = models.CharField(max_length=80)
     object_ref = models.CharField(max_length=120, blank=True)
+    attempt_hint = models.UUIDField(null=True, blank=True)
     raw = models.BinaryField()
     headers = models.JSONField(default=dict)
     state = models.CharField(max_length=10, choices=State, default=State.NEW)

@@ -216,6 +216,12 @@ class PaymentAttempt(TenantModel):
         return self.state in self.OPEN_STATES
 
 
+class RefundQuerySet(models.QuerySet["Refund"]):
+    def with_details(self) -> "RefundQuerySet":
+        """With all that `refund_payload` shows, in one query."""
+        return self.select_related("intent__order", "attempt", "requested_by", "approved_by")
+
+
 class Refund(TenantModel):
     """Money given back of one payment, to the tender and the account it came from.
 
@@ -275,6 +281,8 @@ class Refund(TenantModel):
     settled_at = models.DateTimeField(null=True, blank=True)
 
     is_repeat: bool = False  # a service found that the request had been carried out before
+
+    objects: ClassVar = RefundQuerySet.as_manager()
 
     class Meta:
         db_table = "payments_refund"

@@ -1,10 +1,12 @@
 """What the payment endpoints take, and how their answers look."""
 
+from typing import Any
+
 from rest_framework import serializers
 
 from fynlo.api.serializers import NewIdField, StrictSerializer, WholeNumberField
 from orders.serializers import OrderSerializer
-from payments.models import PaymentIntent
+from payments.models import PaymentAttempt, PaymentIntent
 from payments.serializers.receipts import ReceiptSerializer
 
 AMOUNT_MAX = 1_000_000_000_000  # ten thousand million pounds: a slip of the finger, and safe in 64 bits
@@ -19,7 +21,10 @@ class TakePaymentSerializer(StrictSerializer):
         source="client_key",
         help_text="The payment's id, a UUIDv7 that the till makes; a repeat of it takes nothing more.",
     )
-    method = serializers.ChoiceField(choices=[PaymentIntent.Method.CASH])
+    method = serializers.ChoiceField(
+        choices=[PaymentIntent.Method.CASH, PaymentIntent.Method.EXTERNAL],
+        help_text="external: the restaurant's own card machine has taken it already.",
+    )
     amount_minor = WholeNumberField(
         min_value=1,
         max_value=AMOUNT_MAX,
@@ -33,11 +38,89 @@ class TakePaymentSerializer(StrictSerializer):
         required=False,
         help_text="What the guest handed over. Amount and tip exactly where left out.",
     )
+    reference = serializers.CharField(
+        max_length=80, required=False, help_text="Of an external payment: what its slip says."
+    )
+    part_id = serializers.UUIDField(required=False, help_text="Of a split bill: whose part is paid.")
     paid_at = serializers.DateTimeField(
         source="at",
         required=False,
         help_text="Imports a payment of the past. Only an owner signed in by password may.",
     )
+
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        is_external = values["method"] == PaymentIntent.Method.EXTERNAL
+        belong = {"reference"} if is_external else {"tendered_minor", "at"}
+        for name in ("reference", "tendered_minor", "at"):
+            if name in values and name not in belong:
+                field = "paid_at" if name == "at" else name
+                raise serializers.ValidationError({field: f"Not of a payment by {values['method']}."})
+        if is_external and not values.get("reference", "").strip():
+            raise serializers.ValidationError({"reference": "Type in what the slip says."})
+        return values
+
+
+class TakeCardPaymentSerializer(StrictSerializer):
+    """A card payment for an order: all that is due, or an amount of it."""
+
+    id = NewIdField(
+        source="client_key",
+        help_text="The payment's id, a UUIDv7 that the till makes; a repeat of it takes nothing more.",
+    )
+    method = serializers.ChoiceField(
+        choices=[
+            PaymentIntent.Method.CARD_PRESENT,
+            PaymentIntent.Method.CARD_ONLINE,
+            PaymentIntent.Method.LINK,
+        ]
+    )
+    amount_minor = WholeNumberField(
+        min_value=1, max_value=AMOUNT_MAX, required=False, help_text="Without the tip. All where left out."
+    )
+    tip_minor = WholeNumberField(
+        min_value=0,
+        max_value=AMOUNT_MAX,
+        default=0,
+        help_text="Beside the amount. Where it is 0, a reader that can asks the guest for one.",
+    )
+    part_id = serializers.UUIDField(required=False, help_text="Of a split bill: whose part is paid.")
+    terminal_id = serializers.UUIDField(required=False, help_text="Of card_present: which reader.")
+    provider = serializers.ChoiceField(choices=["stripe", "square", "sumup"], required=False)
+    source_token = serializers.CharField(
+        max_length=255, required=False, help_text="Of card_online: what the provider's own page gave."
+    )
+    capture = serializers.BooleanField(
+        default=True, help_text="Off: only hold the money, and capture it later."
+    )
+    return_url = serializers.URLField(
+        required=False, max_length=500, help_text="Where the guest comes back to from the provider's page."
+    )
+
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        if (values["method"] == PaymentIntent.Method.CARD_PRESENT) != ("terminal_id" in values):
+            raise serializers.ValidationError(
+                {"terminal_id": "Name a reader for card_present, and only then."}
+            )
+        return values
+
+
+class RetryPaymentSerializer(StrictSerializer):
+    terminal_id = serializers.UUIDField(required=False)
+    provider = serializers.ChoiceField(choices=["stripe", "square", "sumup"], required=False)
+    source_token = serializers.CharField(max_length=255, required=False)
+    return_url = serializers.URLField(required=False, max_length=500)
+
+
+class CapturePaymentSerializer(StrictSerializer):
+    amount_minor = WholeNumberField(
+        min_value=1, max_value=AMOUNT_MAX, required=False, help_text="All that is held where left out."
+    )
+
+
+class DecidePaymentSerializer(StrictSerializer):
+    was_taken = serializers.BooleanField()
+    reference = serializers.CharField(max_length=120, required=False)
+    reason = serializers.CharField(max_length=200)
 
 
 class CloseOrderSerializer(StrictSerializer):
@@ -71,8 +154,22 @@ class PaymentSerializer(serializers.Serializer):
     captured_minor = serializers.IntegerField(help_text="What was taken of the amount.")
     tip_captured_minor = serializers.IntegerField()
     refunded_minor = serializers.IntegerField()
+    tip_refunded_minor = serializers.IntegerField()
+    refundable_minor = serializers.IntegerField(help_text="What is left that could be refunded.")
+    tip_refundable_minor = serializers.IntegerField()
     tendered_minor = serializers.IntegerField(allow_null=True, help_text="Of cash: what was handed over.")
     change_minor = serializers.IntegerField(allow_null=True, help_text="Of cash: what goes back.")
+    reference = serializers.CharField(allow_blank=True, help_text="Of external: what its slip says.")
+    part_id = serializers.UUIDField(allow_null=True)
+    provider = serializers.CharField()
+    account_id = serializers.UUIDField(allow_null=True)
+    terminal_id = serializers.UUIDField(allow_null=True)
+    attempt = serializers.IntegerField(help_text="How often it was tried.")
+    attempt_state = serializers.ChoiceField(choices=PaymentAttempt.State.choices)
+    failure_class = serializers.CharField(allow_blank=True)
+    failure_code = serializers.CharField(allow_blank=True, help_text="The provider's own.")
+    card_brand = serializers.CharField(allow_blank=True)
+    card_last4 = serializers.CharField(allow_blank=True)
     balance_due_minor = serializers.IntegerField(help_text="What is still due on the order now.")
     business_date = serializers.DateField(help_text="The order's.")
     taken_by_id = serializers.UUIDField()
@@ -80,6 +177,16 @@ class PaymentSerializer(serializers.Serializer):
     device_id = serializers.UUIDField(allow_null=True)
     created_at = serializers.DateTimeField()
     settled_at = serializers.DateTimeField(allow_null=True)
+
+
+class PaymentWithActionSerializer(PaymentSerializer):
+    """The payment, and what the guest has to do now."""
+
+    next_action = serializers.DictField(
+        allow_null=True,
+        help_text='{"type": "tap"}, {"type": "confirm", "client_secret", "publishable_key"} or'
+        ' {"type": "open", "url"}.',
+    )
 
 
 class PaymentPageSerializer(serializers.Serializer):

@@ -14,7 +14,7 @@ from orders.models import Order
 from orders.payloads import order_payload
 from payments.errors import NoSuchPayment
 from payments.models import PaymentIntent
-from payments.payloads import payment_payload, receipt_payload
+from payments.payloads import payment_payload, payment_with_action, receipt_payload
 from payments.serializers.tenders import (
     ClosedOrderSerializer,
     CloseOrderSerializer,
@@ -22,11 +22,12 @@ from payments.serializers.tenders import (
     PaymentFilterSerializer,
     PaymentPageSerializer,
     PaymentSerializer,
+    PaymentWithActionSerializer,
     TakePaymentSerializer,
 )
-from payments.services import close_and_issue_receipt, pay_cash
+from payments.services import close_and_issue_receipt, pay_cash, pay_external
 
-TAKE = {PaymentIntent.Method.CASH: pay_cash}
+TAKE = {PaymentIntent.Method.CASH: pay_cash, PaymentIntent.Method.EXTERNAL: pay_external}
 
 
 class PaymentViewSet(RestaurantViewSet):
@@ -45,13 +46,13 @@ class PaymentViewSet(RestaurantViewSet):
         page = pages.paginate_queryset(payments, request, view=self)
         return pages.get_paginated_response([payment_payload(payment) for payment in page or []])
 
-    @extend_schema(responses=PaymentSerializer)
+    @extend_schema(responses=PaymentWithActionSerializer)
     def retrieve(self, request: Any, payment_id: Any, **kwargs: Any) -> Response:
         """One payment, and what is still due on its order."""
         payment = PaymentIntent.objects.with_details().filter(pk=payment_id).first()
         if payment is None:
             raise NoSuchPayment
-        return Response(payment_payload(payment))
+        return Response(payment_with_action(payment))
 
     @extend_schema(responses=OrderPaymentsSerializer)
     def list_of_order(self, request: Any, order_id: Any, **kwargs: Any) -> Response:
@@ -63,7 +64,9 @@ class PaymentViewSet(RestaurantViewSet):
 
     @extend_schema(request=TakePaymentSerializer, responses={201: PaymentSerializer, 200: PaymentSerializer})
     def take(self, request: Any, order_id: Any, **kwargs: Any) -> Response:
-        """Take money for an open order; the answer says how much change to give and what is still due.
+        """Record money for an open order; the answer says how much change to give and what is still due.
+
+        Cash, or what the restaurant's own card machine took. Cards are taken by `card-payments`.
 
         Answers 200 with the payment where this very one was taken before.
         """

@@ -1,0 +1,374 @@
+"""What became of an attempt: recorded once, however often, in whatever order and by whomever it is told.
+
+Nothing here refuses a fact. Money that a provider reports is booked whatever has become of the order, or
+of the attempt, meanwhile; what it makes too much is an issue for a person.
+"""
+
+import datetime
+import logging
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import Sum
+from django.utils import timezone
+
+from fynlo.events.log import NewEvent, record_events
+from orders.models import Order
+from orders.services import money
+from payments import books, metrics
+from payments.models import (
+    Dispute,
+    PaymentAttempt,
+    PaymentIntent,
+    Provider,
+    ReconciliationIssue,
+    Refund,
+)
+from payments.payloads import payment_payload
+from payments.providers.base import DisputeSnapshot, Outcome, Snapshot
+from payments.providers.errors import ProviderError
+
+from .issues import raise_issue, resolve_issue
+from .rows import lock_order
+
+logger = logging.getLogger(__name__)
+
+State = PaymentAttempt.State
+Kind = ReconciliationIssue.Kind
+
+THE_SYSTEM = {"membership": None, "name": "Fynlo", "device": None}
+
+# How long a guest has, by method, before an attempt is given up: seconds.
+PATIENCE = {
+    PaymentIntent.Method.CARD_PRESENT: 150,
+    PaymentIntent.Method.CARD_ONLINE: 15 * 60,
+    PaymentIntent.Method.LINK: 24 * 60 * 60,
+}
+# When the provider is asked again, by how often it was: seconds, the last one over and over.
+UNKNOWN_CHECKS = (5, 15, 60, 300, 1800, 3600)
+WAITING_CHECKS = (4, 4, 4, 4, 8, 8, 15, 15, 30, 60)
+AUTHORIZED_CHECK_SECONDS = 3600
+
+# The attempt's row is read before it is changed, so that the one statement also tells what it was. A tap
+# may be reported for an attempt that was given up before: it took money, so it is captured all the same.
+SETTLE = f"""
+    WITH before AS (
+        SELECT id, intent_id, state, settled_at IS NULL AS was_open FROM payments_paymentattempt
+         WHERE restaurant_id = %(restaurant)s AND id = %(attempt)s AND state <> 'captured'
+    ), settled AS (
+        UPDATE payments_paymentattempt a
+           SET state = 'captured', settled_at = %(at)s, next_check_at = NULL, next_action = '{{}}',
+               provider_ref = coalesce(nullif(%(ref)s, ''), a.provider_ref), error_class = '',
+               provider_code = '', card_brand = %(brand)s, card_last4 = %(last4)s,
+               fee_minor = coalesce(%(fee)s::bigint, a.fee_minor)
+          FROM before WHERE a.restaurant_id = %(restaurant)s AND a.id = before.id
+    ), today AS ({books.TODAY})
+    UPDATE payments_paymentintent p
+       SET state = 'paid', settled_at = %(at)s, captured_minor = p.captured_minor + %(captured)s,
+           tip_captured_minor = p.tip_captured_minor + %(tip)s,
+           business_date = CASE WHEN p.business_date <= today.closed_through THEN today.business_date
+                                ELSE p.business_date END
+      FROM before, today WHERE p.restaurant_id = %(restaurant)s AND p.id = before.intent_id
+    RETURNING p.state, p.settled_at, p.captured_minor, p.tip_captured_minor, p.business_date,
+              before.state, before.was_open
+"""  # noqa: S608
+
+
+@transaction.atomic(savepoint=False)
+def settle(
+    attempt: PaymentAttempt, snapshot: Snapshot, *, at: datetime.datetime, actor: dict[str, Any]
+) -> PaymentIntent:
+    """Record that an attempt took money: once, however often and by whomever it is told."""
+    payment = attempt.intent
+    order = lock_order(payment.order_id)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            SETTLE,
+            {
+                "restaurant": payment.restaurant_id,
+                "attempt": attempt.pk,
+                "ref": snapshot.provider_ref,
+                "brand": snapshot.card_brand[:20],
+                "last4": snapshot.card_last4[:4],
+                "fee": snapshot.fee_minor,
+                "captured": snapshot.captured_minor,
+                "tip": snapshot.tip_minor,
+                "at": at,
+            },
+        )
+        row = cursor.fetchone()
+    if row is None:  # settled before
+        return PaymentIntent.objects.with_details().get(pk=payment.pk)
+    payment.state, payment.settled_at, payment.captured_minor, payment.tip_captured_minor = row[:4]
+    payment.business_date, was, was_open = row[4:]
+    money.settle(
+        order.pk,
+        reserved_minor=payment.amount_minor if was_open else 0,
+        captured_minor=snapshot.captured_minor,
+        part_id=payment.part_id,
+    )
+    order.captured_minor += snapshot.captured_minor
+    order.reserved_minor -= payment.amount_minor if was_open else 0
+    payment.order = order
+    attempt.state, attempt.settled_at, attempt.next_action = State.CAPTURED, at, {}
+    attempt.card_brand, attempt.card_last4 = snapshot.card_brand[:20], snapshot.card_last4[:4]
+    attempt.provider_ref = snapshot.provider_ref or attempt.provider_ref
+    payment.tries = [attempt]
+    books.book_capture(order, attempt, captured=snapshot.captured_minor, tip=snapshot.tip_minor, at=at)
+    if attempt.provider != Provider.CASH:
+        _look_at_capture(order, payment, attempt, snapshot, was=was)
+    transaction.on_commit(lambda: _count_success(attempt, payment.method, was), robust=True)
+    record_events([NewEvent("payment.captured", payment.pk, payment_payload(payment))], actor=actor)
+    return payment
+
+
+@transaction.atomic(savepoint=False)
+def record(attempt_id: UUID, snapshot: Snapshot, *, actor: dict[str, Any] | None = None) -> PaymentAttempt:
+    """Bring an attempt to what its provider says of it now. Refunds and disputes of it come along."""
+    actor = actor or THE_SYSTEM
+    attempt = lock_attempt(attempt_id)
+    match snapshot.outcome:
+        case Outcome.SUCCEEDED:
+            settle(attempt, snapshot, at=timezone.now(), actor=actor)
+            adopt(attempt, snapshot)
+        case _ if not attempt.is_open:
+            pass  # what was definite stays so; only money can still be reported
+        case Outcome.DECLINED:
+            _end(attempt, State.FAILED, actor, error_class="declined", code=snapshot.code)
+        case Outcome.CANCELED if attempt.error_class == "declined":
+            _end(attempt, State.FAILED, actor, error_class="declined", code=attempt.provider_code)
+        case Outcome.CANCELED | Outcome.NOT_FOUND:
+            was_asked = attempt.state == State.CANCEL_PENDING
+            _end(attempt, State.CANCELED if was_asked else State.EXPIRED, actor, code=snapshot.code)
+        case Outcome.AUTHORIZED:
+            _wait(attempt, State.AUTHORIZED, snapshot, actor, seconds=AUTHORIZED_CHECK_SECONDS)
+        case Outcome.REQUIRES_ACTION | Outcome.PAYABLE:
+            _wait(attempt, State.REQUIRES_ACTION, snapshot, actor, seconds=_waiting_seconds(attempt))
+        case Outcome.PENDING:
+            _wait(attempt, attempt.state, snapshot, actor, seconds=_waiting_seconds(attempt))
+    return attempt
+
+
+@transaction.atomic(savepoint=False)
+def record_submitted(attempt_id: UUID, provider_ref: str) -> None:
+    """Save by what name the provider knows the attempt, before anything is asked that may move money."""
+    attempt = lock_attempt(attempt_id)
+    if attempt.state == State.CREATED:
+        attempt.state = State.SUBMITTED
+    attempt.provider_ref = provider_ref or attempt.provider_ref
+    attempt.sent_at = attempt.sent_at or timezone.now()
+    attempt.save(update_fields=["state", "provider_ref", "sent_at"])
+
+
+@transaction.atomic(savepoint=False)
+def record_failure(attempt_id: UUID, error: ProviderError) -> None:
+    """A definite no: nothing was taken, and nothing will be."""
+    attempt = lock_attempt(attempt_id)
+    if attempt.is_open:
+        _end(attempt, State.FAILED, THE_SYSTEM, error_class=error.error_class, code=error.code)
+
+
+@transaction.atomic(savepoint=False)
+def record_unknown(attempt_id: UUID, error: ProviderError | None = None) -> None:
+    """Nobody knows what became of it: what is set aside stays so, and the provider is asked again."""
+    attempt = lock_attempt(attempt_id)
+    if not attempt.is_open:
+        return
+    if attempt.state != State.CANCEL_PENDING:
+        attempt.state = State.UNKNOWN
+    attempt.error_class = error.error_class if error else attempt.error_class
+    attempt.provider_code = (error.code if error else attempt.provider_code)[:80]
+    attempt.next_check_at = _later(UNKNOWN_CHECKS[min(attempt.checks, len(UNKNOWN_CHECKS) - 1)])
+    attempt.lease_until = None
+    attempt.save(update_fields=["state", "error_class", "provider_code", "next_check_at", "lease_until"])
+    _tell(attempt, "payment.unknown", THE_SYSTEM)
+
+
+@transaction.atomic(savepoint=False)
+def record_cancel_pending(
+    attempt_id: UUID, *, actor: dict[str, Any] | None = None, decline_code: str | None = None
+) -> bool:
+    """It is to be cancelled: go on watching it until the provider says that nobody can pay it any more.
+
+    With a `decline_code` it failed by that, and ends so. Returns False where it is over already.
+    """
+    attempt = lock_attempt(attempt_id)
+    if not attempt.is_open:
+        return False
+    attempt.state = State.CANCEL_PENDING
+    attempt.next_check_at = _later(UNKNOWN_CHECKS[0])
+    if decline_code is not None:
+        attempt.error_class, attempt.provider_code = "declined", decline_code[:80]
+    attempt.save(update_fields=["state", "next_check_at", "error_class", "provider_code"])
+    _tell(attempt, "payment.changed", actor or THE_SYSTEM)
+    return True
+
+
+def adopt(attempt: PaymentAttempt, snapshot: Snapshot) -> None:
+    """Take over what the provider says of the refunds and disputes of a charge that took money."""
+    from .refunds import adopt_refund
+
+    for refund in snapshot.refunds:
+        adopt_refund(attempt, refund)
+    _adopt_disputes(attempt, snapshot.disputes)
+    if snapshot.fee_minor is not None and attempt.fee_minor != snapshot.fee_minor:
+        PaymentAttempt.objects.filter(pk=attempt.pk).update(fee_minor=snapshot.fee_minor)
+    if snapshot.fee_minor:
+        books.book_fee(attempt, fee=snapshot.fee_minor, at=timezone.now())
+
+
+def lock_attempt(attempt_id: UUID) -> PaymentAttempt:
+    """The attempt with its payment; order, payment and attempt are locked, in this order."""
+    attempt = PaymentAttempt.objects.select_related("intent").get(pk=attempt_id)
+    lock_order(attempt.intent.order_id)
+    PaymentIntent.objects.select_for_update().only("pk").get(pk=attempt.intent_id)
+    PaymentAttempt.objects.select_for_update().only("pk").get(pk=attempt_id)
+    return PaymentAttempt.objects.select_related("intent", "account", "terminal").get(pk=attempt_id)
+
+
+def is_out_of_time(attempt: PaymentAttempt) -> bool:
+    """Whether the guest has had the time there is to pay."""
+    patience = PATIENCE.get(PaymentIntent.Method(attempt.intent.method), 0)
+    return timezone.now() > attempt.created_at + datetime.timedelta(seconds=patience)
+
+
+def _wait(
+    attempt: PaymentAttempt, state: str, snapshot: Snapshot, actor: dict[str, Any], *, seconds: float
+) -> None:
+    """It goes on: remember what the guest has to do, and when to ask next."""
+    if attempt.state == State.CANCEL_PENDING:  # it was authorised or is payable still: ask again
+        state = State.CANCEL_PENDING
+    next_action = dict(snapshot.next_action) or attempt.next_action
+    changed = (attempt.state, attempt.next_action) != (state, next_action)
+    was = attempt.state
+    attempt.state = state
+    attempt.provider_ref = snapshot.provider_ref or attempt.provider_ref
+    attempt.next_action = next_action
+    attempt.next_check_at = _later(seconds)
+    attempt.lease_until = None
+    if state != State.CANCEL_PENDING:
+        attempt.error_class = attempt.provider_code = ""
+    attempt.save(
+        update_fields=[
+            *["state", "provider_ref", "next_action", "next_check_at", "lease_until"],
+            *["error_class", "provider_code"],
+        ]
+    )
+    if was == State.UNKNOWN and state != was:
+        metrics.UNKNOWN_RESOLVED.labels(attempt.provider, state).inc()
+    if changed:
+        _tell(attempt, "payment.changed", actor)
+
+
+def _end(
+    attempt: PaymentAttempt, state: str, actor: dict[str, Any], *, error_class: str = "", code: str = ""
+) -> None:
+    """It took nothing and never will: free what was set aside for it."""
+    was = attempt.state
+    payment = attempt.intent
+    now = timezone.now()
+    attempt.state, attempt.settled_at, attempt.next_check_at, attempt.next_action = state, now, None, {}
+    attempt.error_class, attempt.provider_code = error_class, code[:80]
+    attempt.save(
+        update_fields=[
+            *["state", "settled_at", "next_check_at", "next_action", "error_class", "provider_code"],
+        ]
+    )
+    payment.state = PaymentIntent.State.FAILED if state == State.FAILED else PaymentIntent.State.CANCELED
+    payment.settled_at = now
+    payment.save(update_fields=["state", "settled_at"])
+    money.release(payment.order_id, payment.amount_minor, part_id=payment.part_id)
+    resolve_issue(Kind.UNKNOWN_TOO_LONG, f"attempt:{attempt.pk}", "The provider took nothing.")
+    method, provider = payment.method, attempt.provider
+
+    def count() -> None:
+        metrics.FAILURES.labels(provider, method, error_class or state, code[:40]).inc()
+        if was == State.UNKNOWN:
+            metrics.UNKNOWN_RESOLVED.labels(provider, state).inc()
+
+    transaction.on_commit(count, robust=True)
+    _tell(attempt, "payment.failed" if state == State.FAILED else "payment.canceled", actor)
+
+
+def _look_at_capture(
+    order: Order, payment: PaymentIntent, attempt: PaymentAttempt, snapshot: Snapshot, *, was: str
+) -> None:
+    """Name what is odd about money that came in, so that a person sees it."""
+    resolve_issue(Kind.UNKNOWN_TOO_LONG, f"attempt:{attempt.pk}", "The provider took it.")
+    asked = attempt.request.get("capture_minor", payment.amount_minor)
+    amounts = {"ours_minor": asked, "theirs_minor": snapshot.captured_minor, "currency": order.currency}
+    about = {"account_id": attempt.account_id, "order_id": order.pk, "payment_id": payment.pk}
+    if snapshot.captured_minor != asked:
+        raise_issue(Kind.AMOUNT_DIFFERS, f"attempt:{attempt.pk}", **amounts, **about)
+    excess = overpaid_minor(order)
+    if excess > 0:
+        metrics.OVERPAID.labels(attempt.provider).inc()
+        logger.error("Order %s is overpaid by %s (attempt %s was %s)", order.pk, excess, attempt.pk, was)
+        raise_issue(
+            Kind.OVERPAID,
+            f"order:{order.pk}",
+            ours_minor=order.total_minor,
+            theirs_minor=order.captured_minor - order.refunded_minor,
+            currency=order.currency,
+            **about,
+        )
+
+
+def overpaid_minor(order: Order) -> int:
+    """How much more was taken than the bill comes to now; a refund of its sale is no longer on the bill."""
+    reversed_sale = Refund.objects.filter(intent__order=order.pk, state=Refund.State.SUCCEEDED).aggregate(
+        sum=Sum("reversed_sale_minor")
+    )["sum"]
+    total = 0 if order.status == Order.Status.VOIDED else order.total_minor
+    return order.captured_minor - order.refunded_minor - total + int(reversed_sale or 0)
+
+
+def _adopt_disputes(attempt: PaymentAttempt, disputes: Iterable[DisputeSnapshot]) -> None:
+    for found in disputes:
+        row, is_new = Dispute.objects.get_or_create(
+            attempt_id=attempt.pk,
+            provider_ref=found.provider_ref,
+            defaults={
+                "amount_minor": found.amount_minor,
+                "created_at": timezone.now(),
+                "reason": found.reason[:80],
+            },
+        )
+        if is_new:
+            raise_issue(
+                Kind.DISPUTE,
+                f"dispute:{row.pk}",
+                detail=found.reason[:200],
+                account_id=attempt.account_id,
+                payment_id=attempt.intent_id,
+                theirs_minor=found.amount_minor,
+            )
+        if (row.status, row.fee_minor) == (found.status, found.fee_minor) and not is_new:
+            continue
+        books.book_dispute(attempt, row, status=found.status, at=timezone.now())
+        row.status, row.fee_minor, row.evidence_due_at = found.status, found.fee_minor, found.evidence_due_at
+        if found.status != Dispute.Status.OPEN:
+            row.closed_at = row.closed_at or timezone.now()
+            resolve_issue(Kind.DISPUTE, f"dispute:{row.pk}", f"The dispute was {found.status}.")
+        row.save(update_fields=["status", "fee_minor", "evidence_due_at", "closed_at"])
+
+
+def _tell(attempt: PaymentAttempt, kind: str, actor: dict[str, Any]) -> None:
+    payment = PaymentIntent.objects.with_details().get(pk=attempt.intent_id)
+    record_events([NewEvent(kind, payment.pk, payment_payload(payment))], actor=actor)
+
+
+def _count_success(attempt: PaymentAttempt, method: str, was: str) -> None:
+    metrics.SUCCESSES.labels(attempt.provider, method).inc()
+    if was == State.UNKNOWN:
+        metrics.UNKNOWN_RESOLVED.labels(attempt.provider, "captured").inc()
+
+
+def _waiting_seconds(attempt: PaymentAttempt) -> float:
+    return WAITING_CHECKS[min(attempt.checks, len(WAITING_CHECKS) - 1)]
+
+
+def _later(seconds: float) -> datetime.datetime:
+    return timezone.now() + datetime.timedelta(seconds=seconds)
