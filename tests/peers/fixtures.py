@@ -1,8 +1,8 @@
 """The payment vendors, for every test that asks: named in pytest_plugins of tests/conftest.py.
 
 A simulator or a world belongs to one test and is empty; only the process of Stripe's model is shared,
-by the tests of one worker. A test of ours says at its end that the vendor would have taken every call:
-the fixtures check that, so a violation fails the test that made it.
+by the tests of one worker. Each fixture checks at its end that the vendor would have taken every call,
+so a violation fails the test that made it; one that means to make some clears `violations` itself.
 """
 
 from collections.abc import Callable, Iterator

@@ -25,6 +25,7 @@ from tests.peers.simulator import Answer, Call, Refusal, Simulator, handles
 
 SPEC = "sumup_openapi_sdk.json"
 SIGNATURE_HEADER = "X-SumUp-Webhook-Signature"
+REFUNDS = "/v1.0/merchants/{merchant_code}/payments/{transaction_id}/refunds"
 BUSY_SECONDS = 60
 READER_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -48,6 +49,8 @@ class Account:
 
 class SumupSimulator(Simulator):
     """SumUp behind a loopback URL: Sumup(api_key="any", base_url=simulator.url)."""
+
+    undocumented = frozenset({(f"POST {REFUNDS}", 204)})
 
     def __init__(self) -> None:
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -394,7 +397,7 @@ class SumupSimulator(Simulator):
             found = found[ids.index(call.query[edge]) + 1 :] if call.query[edge] in ids else []
         return 200, _history_page(found, call, edge)
 
-    @handles("POST", "/v1.0/merchants/{merchant_code}/payments/{transaction_id}/refunds")
+    @handles("POST", REFUNDS)
     def _refund(self, call: Call) -> Answer:
         """There is no idempotency key: the same request twice is two refunds."""
         rows = self.account(call.token).transactions.values()
