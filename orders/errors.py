@@ -153,6 +153,32 @@ class AmountNotDue(DomainError):
         )
 
 
+class BillIsSplit(DomainError):
+    code = "bill_is_split"
+    detail = "A part of this bill has been paid or is being paid; undo the split first."
+
+
+class NotSplit(DomainError):
+    code = "not_split"
+    detail = "This bill is not split."
+
+
+class MoneyReserved(DomainError):
+    code = "money_reserved"
+    detail = "A payment is under way; let it end or cancel it first."
+
+
+class NothingToSplit(DomainError):
+    code = "nothing_to_split"
+    detail = "Nothing of this bill is still due."
+
+
+class CannotSplit(InvalidInput):
+    """The parts that were asked for are not the bill."""
+
+    code = "cannot_split"
+
+
 class NoSuchPart(NotFound):
     code = "no_such_part"
     detail = "This bill has no such part."

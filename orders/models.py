@@ -1,14 +1,22 @@
 """Bills and what the kitchen makes for them."""
 
-from typing import ClassVar
+from decimal import Decimal
+from typing import Any, ClassVar
 from uuid import UUID
 
+from django.contrib.postgres.aggregates import JSONBAgg
 from django.core.validators import MinValueValidator
 from django.db import models
+from django.db.models.functions import JSONObject
 
 from accounts.models import Device, Membership
 from fynlo.tenancy.models import TenantBase, TenantForeignKey, TenantModel, TenantOneToOneField
 from restaurants.models import KitchenStation, MenuItem, ServiceCharge, Table
+
+SHOWN_OF_PARTS = (
+    *("id", "number", "label", "seat", "amount_minor", "service_charge_minor", "tax_lines", "items"),
+    *("reserved_minor", "captured_minor", "refunded_minor"),
+)
 
 
 class OrderQuerySet(models.QuerySet["Order"]):
@@ -18,9 +26,10 @@ class OrderQuerySet(models.QuerySet["Order"]):
     def with_details(self) -> "OrderQuerySet":
         """With all that `order_payload` shows, in two queries however many lines there are."""
         lines = OrderItem.objects.select_related("added_by", "voided_by")
-        return self.select_related("table", "opened_by", "voided_by").prefetch_related(
+        orders = self.select_related("table", "opened_by", "voided_by").prefetch_related(
             models.Prefetch("items", queryset=lines, to_attr="lines")
         )
+        return orders.annotate(shown_split=shown_split())
 
     def lock(self, order_id: UUID) -> "Order":
         """The order with its details, its row locked until the transaction ends.
@@ -30,6 +39,17 @@ class OrderQuerySet(models.QuerySet["Order"]):
         """
         self.select_for_update().only("pk").get(pk=order_id)
         return self.with_details().get(pk=order_id)
+
+
+def shown_split() -> models.Case:
+    """How an order is split, as `order_payload` shows it; nothing is looked for where it is not."""
+    due = models.F("amount_minor") - models.F("captured_minor") + models.F("refunded_minor")
+    part = JSONObject(**{name: name for name in SHOWN_OF_PARTS}, balance_due_minor=due)
+    parts = BillPart.objects.filter(split=models.OuterRef("pk")).order_by().values("split")
+    shown = parts.annotate(shown=JSONBAgg(part, order_by="number")).values("shown")
+    split = JSONObject(kind="kind", total_minor="total_minor", parts=models.Subquery(shown))
+    splits = BillSplit.objects.filter(order=models.OuterRef("pk")).annotate(shown=split)
+    return models.Case(models.When(is_split=True, then=models.Subquery(splits.values("shown"))), default=None)
 
 
 class Order(TenantModel):
@@ -73,7 +93,7 @@ class Order(TenantModel):
     tax_minor = models.BigIntegerField(default=0)
     tax_lines = models.JSONField(default=list)
     service_charge_kind = models.CharField(max_length=10, choices=ServiceCharge, default=ServiceCharge.NONE)
-    service_charge_percent = models.DecimalField(max_digits=5, decimal_places=2, default=0)
+    service_charge_percent = models.DecimalField(max_digits=5, decimal_places=2, default=Decimal(0))
     service_charge_minor = models.BigIntegerField(default=0)
     is_split = models.BooleanField(default=False, editable=False)
     reserved_minor = models.BigIntegerField(default=0)
@@ -89,6 +109,7 @@ class Order(TenantModel):
     void_reason = models.CharField(max_length=200, blank=True)
 
     lines: list["OrderItem"]  # its items, where it was loaded with_details()
+    shown_split: dict[str, Any] | None = None  # likewise
     is_repeat: bool = False  # a service found that the request had been carried out before
 
     objects: ClassVar = OrderQuerySet.as_manager()
@@ -150,8 +171,8 @@ class BillPart(TenantModel):
     """One guest's part of a divided bill, paid in any way. Money as on `Order`.
 
     `tax_lines` is its share of the bill's VAT by rate: over all parts they sum to the bill's.
-    `items` is [{"item_id", "name", "quantity", "total_minor"}, …]; where a line is shared by several
-    parts, `quantity` may be a fraction as text ("1/3").
+    `items` is [{"item_id", "name", "quantity", "total_minor"}, …]; `quantity` is text, because a line
+    that is shared by several parts may be in fractions ("1/3").
     """
 
     split = TenantForeignKey(BillSplit, models.CASCADE, db_index=False, related_name="parts")

@@ -32,6 +32,9 @@ def order_payload(order: Order) -> dict[str, Any]:
         "total_minor": order.total_minor,
         "tax_minor": order.tax_minor,
         "tax_lines": order.tax_lines,
+        "service_charge_kind": order.service_charge_kind,
+        "service_charge_percent": percent_text(order.service_charge_percent),
+        "service_charge_minor": order.service_charge_minor,
         "reserved_minor": order.reserved_minor,
         "captured_minor": order.captured_minor,
         "refunded_minor": order.refunded_minor,
@@ -44,6 +47,7 @@ def order_payload(order: Order) -> dict[str, Any]:
         "voided_by": _name(order.voided_by),
         "voided_at": _time(order.voided_at),
         "void_reason": order.void_reason,
+        "split": order.shown_split,
         "items": [item_payload(item) for item in order.lines],
     }
 

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import NotRequired, TypedDict
 
+from fynlo.money import share_out
+
 from .errors import (
     ModifierNotOffered,
     ModifierTwice,
@@ -137,19 +139,35 @@ def included_tax(gross_minor: int, percent: Decimal) -> int:
     return (2 * gross_minor * rate + whole) // (2 * whole)
 
 
-def tax_lines(lines: Iterable[tuple[Decimal, int]]) -> list[TaxLine]:
-    """The tax of an order by rate, highest first, from the (percent, total) of each line."""
+def service_charge(items_minor: int, percent: Decimal) -> int:
+    """What a charge of `percent` on the items comes to, half a minor unit rounded up, once for the bill."""
+    rate = int(percent * 100)  # the column keeps two decimals
+    return (2 * items_minor * rate + 10_000) // 20_000
+
+
+def tax_lines(lines: Iterable[tuple[Decimal, int]], *, charge_minor: int = 0) -> list[TaxLine]:
+    """The tax of an order by rate, highest first, from the (percent, total) of each line.
+
+    `charge_minor` is a compulsory service charge: part of the price of the meal, so it is taxed as the
+    meal is (HMRC manual VATSC06130), shared out over the rates in proportion to what was sold at each.
+    """
     gross: dict[Decimal, int] = {}
     for percent, total_minor in lines:
         gross[percent] = gross.get(percent, 0) + total_minor
+    percents = sorted(gross, reverse=True)
+    amounts = [gross[percent] for percent in percents]
+    if charge_minor:
+        amounts = [
+            amount + share for amount, share in zip(amounts, share_out(charge_minor, amounts), strict=True)
+        ]
     found: list[TaxLine] = []
-    for percent in sorted(gross, reverse=True):
-        tax = included_tax(gross[percent], percent)
+    for percent, amount in zip(percents, amounts, strict=True):
+        tax = included_tax(amount, percent)
         found.append(
             {
                 "percent": percent_text(percent),
-                "gross_minor": gross[percent],
-                "net_minor": gross[percent] - tax,
+                "gross_minor": amount,
+                "net_minor": amount - tax,
                 "tax_minor": tax,
             }
         )

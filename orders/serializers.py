@@ -1,6 +1,9 @@
 """What the order endpoints take, and how their answers look."""
 
+from typing import Any, ClassVar
+
 from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
 
 from fynlo.api.serializers import (
     FlagField,
@@ -11,10 +14,12 @@ from fynlo.api.serializers import (
     TextField,
     WholeNumberField,
 )
+from restaurants.models import MAX_PRICE_MINOR, ServiceCharge
 
-from .models import Order, OrderItem
+from .models import BillSplit, Order, OrderItem
 from .pricing import QUANTITY_MAX
 from .services.ordering import ITEMS_MAX
+from .splits import PARTS_MAX
 
 COVERS_MAX = 500
 
@@ -89,6 +94,71 @@ class SendOrderSerializer(StrictSerializer):
     """Nothing to say: all that has not been sent goes."""
 
 
+class ChangeServiceChargeSerializer(StrictSerializer):
+    """Either whether it is taken off or put back as the restaurant has it, or another percentage."""
+
+    is_removed = FlagField(required=False, help_text="true takes it off, false puts it back.")
+    percent = serializers.DecimalField(
+        max_digits=5, decimal_places=2, min_value=0, max_value=50, required=False, help_text='Such as "10".'
+    )
+
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        if len(values) != 1:
+            raise ValidationError("Send either is_removed or percent.")
+        return values
+
+
+class ClaimSerializer(StrictSerializer):
+    """What a part has of a line: so many, or without a quantity an equal share of what the others leave."""
+
+    item_id = IdField()
+    quantity = WholeNumberField(min_value=1, max_value=QUANTITY_MAX, allow_null=True, default=None)
+
+
+class SplitSerializer(StrictSerializer):
+    """How to divide a bill: evenly in `ways`, by `amounts`, by item in `parts`, or by `seats`."""
+
+    NEEDED: ClassVar = {"even": "ways", "amounts": "amounts", "items": "parts"}
+
+    kind = serializers.ChoiceField(choices=BillSplit.Kind.choices)
+    ways = WholeNumberField(min_value=2, max_value=PARTS_MAX, required=False)
+    amounts = ListField(
+        child=WholeNumberField(min_value=1, max_value=MAX_PRICE_MINOR),
+        min_length=1,
+        max_length=PARTS_MAX - 1,
+        required=False,
+        help_text="In minor units; what they leave of the bill is a last part.",
+    )
+    parts = ListField(
+        child=ListField(child=ClaimSerializer(), min_length=1, max_length=ITEMS_MAX),
+        min_length=2,
+        max_length=PARTS_MAX,
+        required=False,
+        help_text="The lines of each part. Every line of the bill has to be in them in full.",
+    )
+    seats = ListField(
+        child=ListField(
+            child=WholeNumberField(min_value=1, max_value=COVERS_MAX), min_length=1, max_length=COVERS_MAX
+        ),
+        min_length=2,
+        max_length=PARTS_MAX,
+        required=False,
+        help_text="The seats of each part; without it, each seat that ordered is one. What was ordered for "
+        "the table is shared by all of them evenly.",
+    )
+
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        needed = self.NEEDED.get(values["kind"])
+        if needed and needed not in values:
+            raise ValidationError({needed: "This field is required."})
+        for name in values.keys() - {"kind", needed or "seats"}:
+            raise ValidationError({name: f"A bill split by {values['kind']} has none."})
+        for part in values.get("parts", []):
+            for claim in part:
+                claim["item_id"] = str(claim["item_id"])
+        return values
+
+
 class VoidSerializer(StrictSerializer):
     reason = TextField(max_length=200, help_text="Why, for whoever looks into voids later.")
 
@@ -142,6 +212,36 @@ class TaxLineSerializer(serializers.Serializer):
     tax_minor = serializers.IntegerField()
 
 
+class PartItemSerializer(serializers.Serializer):
+    item_id = serializers.UUIDField()
+    name = serializers.CharField()
+    quantity = serializers.CharField(help_text='"2", or "1/3" of a line that several share.')
+    total_minor = serializers.IntegerField()
+
+
+class PartSerializer(serializers.Serializer):
+    """A guest's part of a bill; a payment names it as `part_id`."""
+
+    id = serializers.UUIDField()
+    number = serializers.IntegerField()
+    label = serializers.CharField()  # type: ignore[assignment]
+    seat = serializers.IntegerField(allow_null=True)
+    amount_minor = serializers.IntegerField()
+    service_charge_minor = serializers.IntegerField(help_text="Within the amount.")
+    tax_lines = TaxLineSerializer(many=True, help_text="Over all parts they sum to the bill's.")
+    items = PartItemSerializer(many=True, help_text="Where it is split by item or by seat.")
+    reserved_minor = serializers.IntegerField()
+    captured_minor = serializers.IntegerField()
+    refunded_minor = serializers.IntegerField()
+    balance_due_minor = serializers.IntegerField()
+
+
+class ShownSplitSerializer(serializers.Serializer):
+    kind = serializers.ChoiceField(choices=BillSplit.Kind.choices)
+    total_minor = serializers.IntegerField(help_text="What the parts sum to.")
+    parts = PartSerializer(many=True)
+
+
 class OrderSerializer(serializers.Serializer):
     """A bill. Amounts are in minor units of `currency` and include tax."""
 
@@ -160,6 +260,11 @@ class OrderSerializer(serializers.Serializer):
     total_minor = serializers.IntegerField()
     tax_minor = serializers.IntegerField()
     tax_lines = TaxLineSerializer(many=True, help_text="By rate, highest first.")
+    service_charge_kind = serializers.ChoiceField(choices=ServiceCharge.choices)
+    service_charge_percent = serializers.CharField(help_text='"0" where it was taken off.')
+    service_charge_minor = serializers.IntegerField(
+        help_text="Within the total. A compulsory one is in the tax lines too; an optional one bears no tax."
+    )
     reserved_minor = serializers.IntegerField(help_text="Set aside for payments that are under way.")
     captured_minor = serializers.IntegerField()
     refunded_minor = serializers.IntegerField()
@@ -172,6 +277,7 @@ class OrderSerializer(serializers.Serializer):
     voided_by = serializers.CharField(allow_null=True)
     voided_at = serializers.DateTimeField(allow_null=True)
     void_reason = serializers.CharField(allow_blank=True)
+    split = ShownSplitSerializer(allow_null=True)
     items = OrderItemSerializer(many=True)
 
 

@@ -14,6 +14,8 @@ urlpatterns = [
     path(f"{ORDER}/items", OrderViewSet.as_view({"post": "add_items"})),
     path(ITEM, OrderViewSet.as_view({"patch": "change_item", "delete": "remove_item"})),
     path(f"{ITEM}/void", OrderViewSet.as_view({"post": "void_item"})),
+    path(f"{ORDER}/service-charge", OrderViewSet.as_view({"patch": "change_service_charge"})),
+    path(f"{ORDER}/split", OrderViewSet.as_view({"post": "split", "delete": "unsplit"})),
     path(f"{ORDER}/send", OrderViewSet.as_view({"post": "send"})),
     path(f"{ORDER}/void", OrderViewSet.as_view({"post": "void"})),
     path("floor", FloorView.as_view()),

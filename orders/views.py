@@ -19,15 +19,17 @@ from .serializers import (
     AddItemsSerializer,
     ChangeItemSerializer,
     ChangeOrderSerializer,
+    ChangeServiceChargeSerializer,
     FloorSerializer,
     OpenOrderSerializer,
     OrderFilterSerializer,
     OrderPageSerializer,
     OrderSerializer,
     SendOrderSerializer,
+    SplitSerializer,
     VoidSerializer,
 )
-from .services import ordering
+from .services import ordering, splitting
 
 
 def answer(order: Order, status: int = 200) -> Response:
@@ -103,6 +105,29 @@ class OrderViewSet(RestaurantViewSet):
         """Send what has not been sent to the kitchen, one ticket for each station."""
         SendOrderSerializer.read(request.data)
         return answer(ordering.send_order(order_id, by=request.user))
+
+    @extend_schema(request=ChangeServiceChargeSerializer, responses=OrderSerializer)
+    def change_service_charge(self, request: Any, order_id: Any, **kwargs: Any) -> Response:
+        """Take the service charge off, put it back, or charge another percentage.
+
+        Anyone who serves guests may take off or lower an optional one; the rest is for managers and owners.
+        """
+        changes = ChangeServiceChargeSerializer.read(request.data)
+        version = seen_version(request)
+        order = ordering.change_service_charge(order_id, seen_version=version, by=request.user, **changes)
+        return answer(order)
+
+    @extend_schema(request=SplitSerializer, responses=OrderSerializer)
+    def split(self, request: Any, order_id: Any, **kwargs: Any) -> Response:
+        """Divide a bill among its guests. A payment then names the part it pays."""
+        asked = SplitSerializer.read(request.data)
+        version = seen_version(request)
+        return answer(splitting.split_bill(order_id, seen_version=version, by=request.user, **asked))
+
+    @extend_schema(responses=OrderSerializer)
+    def unsplit(self, request: Any, order_id: Any, **kwargs: Any) -> Response:
+        """Make one bill of it again; what was paid of its parts stays paid."""
+        return answer(splitting.unsplit_bill(order_id, seen_version=seen_version(request), by=request.user))
 
     @extend_schema(request=VoidSerializer, responses=OrderSerializer)
     def void(self, request: Any, order_id: Any, **kwargs: Any) -> Response:

@@ -28,7 +28,10 @@ from .payloads import row_payload
 from .services import delete_row, update_restaurant
 from .services.editing import menu_version
 
-LEGAL_FIELDS = ["name", "address", "vat_number", "timezone", "business_day_cutoff"]
+LEGAL_FIELDS = [
+    *["name", "address", "vat_number", "timezone", "business_day_cutoff"],
+    *["service_charge_kind", "service_charge_percent", "service_charge_min_covers"],
+]
 
 
 class RestaurantForm(ServiceForm):
@@ -44,6 +47,9 @@ class RestaurantForm(ServiceForm):
             "business_day_cutoff",
             "warn_after_seconds",
             "late_after_seconds",
+            "service_charge_kind",
+            "service_charge_percent",
+            "service_charge_min_covers",
         ]
 
     def call_service(self) -> Restaurant:

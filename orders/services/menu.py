@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,10 @@ from .rows import new_row
 READ_MENU = """
     SELECT jsonb_build_object(
         'restaurant', jsonb_build_object(
-            'timezone', r.timezone, 'business_day_cutoff', r.business_day_cutoff, 'currency', r.currency),
+            'timezone', r.timezone, 'business_day_cutoff', r.business_day_cutoff, 'currency', r.currency,
+            'service_charge_kind', r.service_charge_kind,
+            'service_charge_percent', r.service_charge_percent::text,
+            'service_charge_min_covers', r.service_charge_min_covers),
         'stations', (
             SELECT jsonb_agg(jsonb_build_object('id', s.id, 'name', s.name) ORDER BY s.position, s.name)
               FROM restaurants_kitchenstation s WHERE s.restaurant_id = r.id),
@@ -91,8 +95,11 @@ def read_menu(
         found: dict[str, Any] = orjson.loads(cursor.fetchone()[0])
     restaurant = found["restaurant"]
     cutoff = datetime.time.fromisoformat(restaurant.pop("business_day_cutoff"))
+    percent = Decimal(restaurant.pop("service_charge_percent"))
     return Menu(
-        restaurant=new_row(Restaurant, business_day_cutoff=cutoff, **restaurant),
+        restaurant=new_row(
+            Restaurant, business_day_cutoff=cutoff, service_charge_percent=percent, **restaurant
+        ),
         items=found["items"] or {},
         rates=found["rates"] or [],
         stations=[

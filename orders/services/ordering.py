@@ -6,6 +6,7 @@ Every service locks the order's row first and records its events last. Amounts a
 import datetime
 import hashlib
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
@@ -19,8 +20,10 @@ from fynlo.api.versions import check_version
 from fynlo.errors import InvalidInput, NotAllowed
 from fynlo.events.log import NewEvent, record_events
 from fynlo.tenancy.fields import uuid7
+from fynlo.tenancy.scope import require_restaurant_id
 from orders.errors import (
     BalanceNotZero,
+    BillIsSplit,
     IdNotRecent,
     ItemExists,
     ItemNotSent,
@@ -42,10 +45,17 @@ from orders.errors import (
     TooManyItems,
     UnknownTable,
 )
-from orders.models import KitchenTicket, Order, OrderItem
+from orders.models import BillPart, BillSplit, KitchenTicket, Order, OrderItem
 from orders.payloads import order_payload, ticket_payload
-from orders.pricing import check_available, choose_modifiers, percents_on, tax_lines, unit_price
-from restaurants.models import KitchenStation, MenuItem, Table
+from orders.pricing import (
+    check_available,
+    choose_modifiers,
+    percents_on,
+    service_charge,
+    tax_lines,
+    unit_price,
+)
+from restaurants.models import KitchenStation, MenuItem, Restaurant, ServiceCharge, Table
 from restaurants.services import tax_percents
 
 from .insert import insert_order
@@ -53,6 +63,7 @@ from .menu import Menu, read_menu
 from .rows import columns_of, new_row
 
 ITEMS_MAX = 500
+SERVICE_CHARGE = ("service_charge_kind", "service_charge_percent")
 CLOCK_TOLERANCE_MS = 48 * 60 * 60 * 1000
 EARLIEST_IMPORT = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 
@@ -133,6 +144,8 @@ def open_order(
         opened_at=at,
         related={"table": menu.table, "opened_by": waiter, "voided_by": None},
     )
+    if opened_at is None:
+        _charge_service(order, menu.restaurant)
     order.lines = []
     order.lines = _new_lines(order, items, menu, by=waiter, at=at)
     _add_up(order)
@@ -154,8 +167,8 @@ def add_items(order_id: UUID, *, items: Sequence[NewItem], by: Staff) -> Order:
     """Add lines to whatever others have added meanwhile.
 
     A line whose id is there already with the same content is left alone (`order.is_repeat` when that
-    is true of them all). Raises ItemExists, NotOnMenu, SoldOut, NoTaxRate, TooManyItems and what is
-    wrong with modifiers, naming the line.
+    is true of them all). Raises ItemExists, NotOnMenu, SoldOut, NoTaxRate, TooManyItems, BillIsSplit
+    and what is wrong with modifiers, naming the line.
     """
     order = _lock(order_id)
     there = {line.pk: line for line in order.lines}
@@ -173,8 +186,8 @@ def add_items(order_id: UUID, *, items: Sequence[NewItem], by: Staff) -> Order:
     lines = _new_lines(order, items, menu, by=_member(by), at=timezone.now())
     OrderItem.objects.bulk_create(lines)
     order.lines += lines
-    _save(order)
-    _record(order, "order.items_added", by=by)
+    _save_bill(order)
+    record_order(order, "order.items_added", by=by)
     return order
 
 
@@ -192,9 +205,9 @@ def change_item(
 ) -> Order:
     """Change a line that the kitchen has not had. Other modifiers price it anew, from today's menu.
 
-    Raises VersionChanged, ItemSent, ItemVoided, LessThanPaid and what is wrong with modifiers.
+    Raises VersionChanged, ItemSent, ItemVoided, LessThanPaid, BillIsSplit and what is wrong with modifiers.
     """
-    order = _lock_open(order_id, seen_version)
+    order = lock_open(order_id, seen_version)
     line = _find_line(order, item_id)
     _check_pending(line)
     before = columns_of(line)
@@ -211,21 +224,25 @@ def change_item(
             "quantity", "modifiers", "note", "seat", "course", "unit_price_minor", "total_minor"
         ]
     )  # fmt: skip
-    _save(order)
-    _record(order, "order.item_changed", by=by)
+    is_on_the_bill = columns_of(line) != before | {"note": line.note, "course": line.course}
+    (_save_bill if is_on_the_bill else _save)(order)
+    record_order(order, "order.item_changed", by=by)
     return order
 
 
 @transaction.atomic(savepoint=False)
 def remove_item(order_id: UUID, item_id: UUID, *, seen_version: int, by: Staff) -> Order:
-    """Take a line off that the kitchen has not had. Raises VersionChanged, ItemSent, ItemVoided."""
-    order = _lock_open(order_id, seen_version)
+    """Take a line off that the kitchen has not had.
+
+    Raises VersionChanged, ItemSent, ItemVoided, LessThanPaid, BillIsSplit.
+    """
+    order = lock_open(order_id, seen_version)
     line = _find_line(order, item_id)
     _check_pending(line)
     OrderItem.objects.filter(pk=item_id).delete()
     order.lines.remove(line)
-    _save(order)
-    _record(order, "order.item_removed", by=by)
+    _save_bill(order)
+    record_order(order, "order.item_removed", by=by)
     return order
 
 
@@ -233,9 +250,9 @@ def remove_item(order_id: UUID, item_id: UUID, *, seen_version: int, by: Staff) 
 def void_item(order_id: UUID, item_id: UUID, *, reason: str, by: Staff) -> Order:
     """Take a line off the bill that the kitchen has had; its ticket says so. Managers and owners only.
 
-    Raises NotAllowed, ItemNotSent, ItemVoided, LessThanPaid.
+    Raises NotAllowed, ItemNotSent, ItemVoided, LessThanPaid, BillIsSplit.
     """
-    order = _lock_open(order_id)
+    order = lock_open(order_id)
     line = _find_line(order, item_id)
     if line.status == OrderItem.Status.VOIDED:
         raise ItemVoided
@@ -243,14 +260,14 @@ def void_item(order_id: UUID, item_id: UUID, *, reason: str, by: Staff) -> Order
         raise ItemNotSent
     _check_manages(by)
     _void([line], reason=reason, by=by)
-    _save(order)
+    _save_bill(order)
     ticket = KitchenTicket.objects.filter(items=line.pk)
     if any(other.ticket_id == line.ticket_id for other in _standing(order)):
         tickets = [("ticket.changed", changed) for changed in _touch(ticket)]
     else:
         voided = _touch(ticket, status=KitchenTicket.Status.VOIDED)
         tickets = [("ticket.voided", changed) for changed in voided]
-    _record(order, "order.item_voided", tickets, by=by)
+    record_order(order, "order.item_voided", tickets, by=by)
     return order
 
 
@@ -267,9 +284,11 @@ def change_order(order_id: UUID, *, seen_version: int, by: Staff, **changes: Unp
     """Move an order, change its covers, name or note, or switch between eating in and taking away.
 
     Switching taxes every line anew, by the rates of the order's business date, and a takeaway gives
-    its table up. Raises VersionChanged, UnknownTable, TableMissing, TableNotTaken, NoTaxRate.
+    its table up. While nothing has been paid, the restaurant's service charge comes and goes with its
+    conditions; one that was changed by hand stays so. Raises VersionChanged, UnknownTable, TableMissing,
+    TableNotTaken, NoTaxRate, BillIsSplit.
     """
-    order = _lock_open(order_id, seen_version)
+    order = lock_open(order_id, seen_version)
     before = columns_of(order)
     for name in ("kind", "covers", "customer_name", "note"):
         if name in changes:
@@ -282,9 +301,44 @@ def change_order(order_id: UUID, *, seen_version: int, by: Staff, **changes: Unp
         return order
     if order.kind != before["kind"]:
         _tax_anew(order)
-    _save(order, "kind", "table", "covers", "customer_name", "note")
+    if (order.kind, order.covers) != (before["kind"], before["covers"]) and not _has_money(order):
+        _charge_service(order, Restaurant.objects.get(pk=require_restaurant_id()))
+    charge = [name for name in SERVICE_CHARGE if getattr(order, name) != before[name]]
+    save = _save_bill if charge or order.kind != before["kind"] else _save
+    save(order, "kind", "table", "covers", "customer_name", "note", *charge)
     tickets = _touch(KitchenTicket.objects.filter(order=order_id, status=KitchenTicket.Status.OPEN))
-    _record(order, "order.changed", [("ticket.changed", ticket) for ticket in tickets], by=by)
+    record_order(order, "order.changed", [("ticket.changed", ticket) for ticket in tickets], by=by)
+    return order
+
+
+@transaction.atomic(savepoint=False)
+def change_service_charge(
+    order_id: UUID,
+    *,
+    seen_version: int,
+    is_removed: bool | None = None,
+    percent: Decimal | None = None,
+    by: Staff,
+) -> Order:
+    """Take the service charge off a bill, put the restaurant's own back, or charge another percentage.
+
+    A guest may decline an optional one, or a part of it. More than the restaurant's own, one where there
+    was none, and anything about a compulsory one is for managers and owners. Raises VersionChanged,
+    NotAllowed, BillIsSplit, LessThanPaid.
+    """
+    order = lock_open(order_id, seen_version)
+    own = Restaurant.objects.get(pk=require_restaurant_id()).service_charge_percent
+    wanted = Decimal(0) if is_removed else own if percent is None else percent
+    if wanted == order.service_charge_percent:
+        return order
+    may_decline = order.service_charge_kind == ServiceCharge.OPTIONAL and wanted <= own
+    if not may_decline and not by.has_role(Role.MANAGER, Role.OWNER):
+        raise NotAllowed("A manager or the owner may change this service charge.")
+    if order.service_charge_kind == ServiceCharge.NONE:
+        order.service_charge_kind = ServiceCharge.OPTIONAL
+    order.service_charge_percent = wanted
+    _save_bill(order, *SERVICE_CHARGE)
+    record_order(order, "order.service_charge_changed", by=by)
     return order
 
 
@@ -294,7 +348,7 @@ def send_order(order_id: UUID, *, by: Staff) -> Order:
 
     Raises NothingToSend, and SoldOut for an item that was 86'd meanwhile.
     """
-    order = _lock_open(order_id)
+    order = lock_open(order_id)
     lines = [line for line in order.lines if line.status == OrderItem.Status.PENDING]
     if not lines:
         raise NothingToSend
@@ -309,7 +363,7 @@ def send_order(order_id: UUID, *, by: Staff) -> Order:
     KitchenTicket.objects.bulk_create(tickets)
     OrderItem.objects.bulk_update(lines, ["ticket", "status"])
     _save(order)
-    _record(order, "order.sent", [("ticket.created", ticket) for ticket in tickets], by=by)
+    record_order(order, "order.sent", [("ticket.created", ticket) for ticket in tickets], by=by)
     return order
 
 
@@ -320,7 +374,7 @@ def close_order(order_id: UUID, *, at: datetime.datetime | None = None, by: Staf
     `at` closes an imported order in the past, by the same right as opening it. Raises ItemsNotSent and
     BalanceNotZero.
     """
-    order = _lock_open(order_id)
+    order = lock_open(order_id)
     if at is not None:
         check_import(at, field="closed_at", earliest=order.opened_at, by=by)
     if any(line.status == OrderItem.Status.PENDING for line in order.lines):
@@ -330,7 +384,7 @@ def close_order(order_id: UUID, *, at: datetime.datetime | None = None, by: Staf
     order.status = Order.Status.CLOSED
     order.closed_at = at or timezone.now()
     _save(order, "status", "closed_at")
-    _record(order, "order.closed", by=by)
+    record_order(order, "order.closed", by=by)
     return order
 
 
@@ -340,8 +394,8 @@ def void_order(order_id: UUID, *, reason: str, by: Staff) -> Order:
 
     Raises MoneyTaken while payments hold or reserve anything of it.
     """
-    order = _lock_open(order_id)
-    if order.paid_minor or order.reserved_minor:
+    order = lock_open(order_id)
+    if _has_money(order):
         raise MoneyTaken
     if any(line.status == OrderItem.Status.SENT for line in order.lines):
         _check_manages(by)
@@ -350,10 +404,11 @@ def void_order(order_id: UUID, *, reason: str, by: Staff) -> Order:
     order.voided_by = _member(by)
     order.voided_at = timezone.now()
     order.void_reason = reason
+    drop_split(order)
     _save(order, "status", "voided_by", "voided_at", "void_reason")
     standing = KitchenTicket.objects.filter(order=order_id).exclude(status=KitchenTicket.Status.VOIDED)
     tickets = _touch(standing, status=KitchenTicket.Status.VOIDED)
-    _record(order, "order.voided", [("ticket.voided", ticket) for ticket in tickets], by=by)
+    record_order(order, "order.voided", [("ticket.voided", ticket) for ticket in tickets], by=by)
     return order
 
 
@@ -367,7 +422,7 @@ def _lock(order_id: UUID) -> Order:
         raise NoSuchOrder from error
 
 
-def _lock_open(order_id: UUID, seen_version: int | None = None) -> Order:
+def lock_open(order_id: UUID, seen_version: int | None = None) -> Order:
     order = _lock(order_id)
     if seen_version is not None:
         check_version(seen_version, order.version, lambda: order_payload(order))
@@ -589,11 +644,32 @@ def _touch(tickets: models.QuerySet[KitchenTicket], **values: Any) -> list[Kitch
     return list(KitchenTicket.objects.with_details().filter(pk__in=ids).order_by("number"))
 
 
+def _charge_service(order: Order, restaurant: Restaurant) -> None:
+    """Let the restaurant's service charge apply where its conditions hold, and none where they do not."""
+    if order.kind != Order.Kind.DINE_IN or order.covers < restaurant.service_charge_min_covers:
+        order.service_charge_kind, order.service_charge_percent = ServiceCharge.NONE, Decimal(0)
+    elif order.service_charge_kind == ServiceCharge.NONE:
+        order.service_charge_kind = restaurant.service_charge_kind
+        order.service_charge_percent = restaurant.service_charge_percent
+    if order.service_charge_kind == ServiceCharge.NONE:
+        order.service_charge_percent = Decimal(0)
+
+
 def _add_up(order: Order) -> None:
     lines = _standing(order)
-    order.total_minor = sum(line.total_minor for line in lines)
-    order.tax_lines = tax_lines((line.tax_percent, line.total_minor) for line in lines)
+    items_minor = sum(line.total_minor for line in lines)
+    order.service_charge_minor = service_charge(items_minor, order.service_charge_percent)
+    is_taxed = order.service_charge_kind == ServiceCharge.COMPULSORY
+    order.total_minor = items_minor + order.service_charge_minor
+    order.tax_lines = tax_lines(
+        ((line.tax_percent, line.total_minor) for line in lines),
+        charge_minor=order.service_charge_minor if is_taxed else 0,
+    )
     order.tax_minor = sum(line["tax_minor"] for line in order.tax_lines)
+
+
+def _has_money(order: Order) -> bool:
+    return bool(order.paid_minor or order.reserved_minor)
 
 
 def _save(order: Order, *fields: str) -> None:
@@ -603,10 +679,36 @@ def _save(order: Order, *fields: str) -> None:
     if order.total_minor < min(before, order.paid_minor + order.reserved_minor):
         raise LessThanPaid
     order.version += 1
-    order.save(update_fields=["total_minor", "tax_minor", "tax_lines", "version", *fields])
+    order.save(
+        update_fields=[
+            "total_minor", "tax_minor", "tax_lines", "service_charge_minor", "is_split", "version", *fields
+        ]
+    )  # fmt: skip
 
 
-def _record(order: Order, kind: str, tickets: Iterable[tuple[str, KitchenTicket]] = (), *, by: Staff) -> None:
+def _save_bill(order: Order, *fields: str) -> None:
+    """The same where what is to be paid changed: then a split no longer fits and is undone.
+
+    Raises BillIsSplit where money has been taken, or is being taken, for one of its parts.
+    """
+    if order.is_split:
+        money = models.Q(reserved_minor__gt=0) | ~models.Q(captured_minor=models.F("refunded_minor"))
+        if BillPart.objects.filter(money, split__order=order.pk).exists():
+            raise BillIsSplit
+        drop_split(order)
+    _save(order, *fields)
+
+
+def drop_split(order: Order) -> None:
+    """Delete how a locked order is split, where it is; the caller saves the order."""
+    if order.is_split:
+        BillSplit.objects.filter(order=order.pk).delete()
+        order.is_split, order.shown_split = False, None
+
+
+def record_order(
+    order: Order, kind: str, tickets: Iterable[tuple[str, KitchenTicket]] = (), *, by: Staff
+) -> None:
     events = [NewEvent(kind, order.pk, order_payload(order))]
     events += [NewEvent(kind, ticket.pk, ticket_payload(ticket)) for kind, ticket in tickets]
     record_events(events, actor=by.actor)

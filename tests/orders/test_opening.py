@@ -62,6 +62,9 @@ def test_an_order_with_items_sent_at_once(scene, till, waiter):
         "total_minor": 2 * 1500 + 3 * 610 + 595,
         "tax_minor": 904,  # a sixth of 54.25
         "tax_lines": [{"percent": "20", "gross_minor": 5425, "net_minor": 4521, "tax_minor": 904}],
+        "service_charge_kind": "none",
+        "service_charge_percent": "0",
+        "service_charge_minor": 0,
         "reserved_minor": 0,
         "captured_minor": 0,
         "refunded_minor": 0,
@@ -74,6 +77,7 @@ def test_an_order_with_items_sent_at_once(scene, till, waiter):
         "voided_by": None,
         "voided_at": None,
         "void_reason": "",
+        "split": None,
         "items": [
             {
                 **line,
