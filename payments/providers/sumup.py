@@ -68,8 +68,6 @@ TIP_RATES = (0.05, 0.1, 0.15)
 PAGE = 100
 PAGES = 100
 PAYOUT_LIMIT = 9999  # SumUp's own
-# How far SumUp's clock may be behind ours.
-SKEW = datetime.timedelta(seconds=5)
 
 
 class SumUpProvider:
@@ -128,7 +126,7 @@ class SumUpProvider:
             return _after_refund(sumup, account, request)
 
     def fetch_refund(self, account: Account, request: RefundRequest, ref: str = "") -> RefundSnapshot:
-        """Without a reference: the one of this amount since it was asked for. Of two, UnknownOutcome."""
+        """Without a reference: the one of its amount that is not known to be another's."""
         with _asking(account) as sumup:
             transaction = _transaction(sumup, account, request.payment_ref)
             if transaction is None:
@@ -476,12 +474,22 @@ def _armed(sumup: Any, account: Account, request: ChargeRequest, ref: str) -> Sn
 
 
 def _release(sumup: Any, account: Account, request: ChargeRequest, ref: str) -> Snapshot:
-    """Ask the reader to let go. An open attempt has its reader to itself, so nobody else's is ended."""
-    if not request.reader_id:
-        raise InvalidRequest("It is not known which reader to ask.")
-    _accepted(lambda: sumup.readers.terminate_checkout(_merchant(account), request.reader_id))
+    """Ask the reader to let go. An open attempt has its reader to itself, so nobody else's is ended.
+
+    Raises Retryable where the reader is away with a payment that a guest may still tap.
+    """
+    refused: APIError | None = None
+    if request.reader_id:
+        try:
+            _accepted(lambda: sumup.readers.terminate_checkout(_merchant(account), request.reader_id))
+        except APIError as error:
+            if error.status not in (400, 404, 422):
+                raise
+            refused = error
     seen = _look(sumup, account, request, ref)
     if seen.outcome is Outcome.REQUIRES_ACTION:
+        if refused is not None:
+            raise refused
         return Snapshot(Outcome.PENDING, provider_ref=seen.provider_ref)
     return seen
 
@@ -526,27 +534,20 @@ def _disputes(transaction: Any, currency: str) -> Iterator[DisputeSnapshot]:
 
 
 def _own_refund(transaction: Any, request: RefundRequest) -> RefundSnapshot | None:
-    """The refund that a request has led to, as far as can be told: of its amount, and not older than it.
+    """The refund that a request has led to, as far as can be told.
 
-    SumUp keeps no id of ours. Refunds that are known to be others' (`known_refs`) are left out.
+    SumUp keeps no id of ours. Where the request says which refunds are known to be others'
+    (`known_refs`), the oldest of the rest that has its amount is as good as its own. Where it does not,
+    any of its amount is taken to be it: rather one too few than one too many.
     """
-    made = wire.made_at(request.refund_id)
     others = getattr(request, "known_refs", ())
-    recent = {
-        str(event.id)
-        for event in _events(transaction, "REFUND")
-        if made is None or event.timestamp is None or event.timestamp >= made - SKEW
-    }
     found = [
         refund
         for refund in _refunds(transaction)
         if refund.amount_minor == request.amount_minor
-        and refund.provider_ref in recent
         and refund.provider_ref not in others
         and refund.outcome is not RefundOutcome.FAILED
     ]
-    if len(found) > 1:
-        raise UnknownOutcome("There are several refunds of this amount: which is ours cannot be told.")
     return found[0] if found else None
 
 
