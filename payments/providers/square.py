@@ -131,9 +131,7 @@ class SquareProvider:
             if ref.startswith(LINK) or (not ref and request.method == "link"):
                 return _withdraw_link(square, account, request, ref)
             if ref:
-                _tried(lambda: square.payments.cancel(ref, request_options=ONCE))
-                payment = _payment(square, ref)
-                return _full_snapshot(square, payment, request) if payment else _not_found()
+                return _void(square, request, ref)
             return _cancel_by_key(square, account, request)
 
     def refund(self, account: Account, request: RefundRequest) -> RefundSnapshot:
@@ -249,7 +247,7 @@ def _square(account: Account) -> Square:
     return Square(
         base_url=account.base_url or None,
         environment=SquareEnvironment.SANDBOX if sandbox else SquareEnvironment.PRODUCTION,
-        token=str(account.secrets["access_token"]),
+        token=wire.secret(account.secrets, "access_token"),
         timeout=seconds,
         httpx_client=wire.client(),
     )
@@ -446,6 +444,12 @@ def _derived(key: str, amount_minor: int) -> str:
     return hashlib.sha256(f"{key} lowered to {amount_minor}".encode()).hexdigest()[:KEY_LENGTH]
 
 
+def _void(square: Square, request: ChargeRequest, payment_id: str) -> Snapshot:
+    _tried(lambda: square.payments.cancel(payment_id, request_options=ONCE))
+    payment = _payment(square, payment_id)
+    return _full_snapshot(square, payment, request) if payment else _not_found()
+
+
 def _cancel_by_key(square: Square, account: Account, request: ChargeRequest) -> Snapshot:
     _tried(
         lambda: square.payments.cancel_by_idempotency_key(
@@ -534,7 +538,9 @@ def _release(square: Square, request: ChargeRequest, ref: str) -> Snapshot:
     if checkout.status in ("PENDING", "IN_PROGRESS"):
         _tried(lambda: square.terminal.checkouts.cancel(checkout_id, request_options=ONCE))
         checkout = _given(_checkout(square, request, f"{CHECKOUT}{checkout_id}"))
-    return _checkout_snapshot(square, request, checkout)
+    seen = _checkout_snapshot(square, request, checkout)
+    # The card was tapped and is held, not charged: that is let go of as well.
+    return _void(square, request, seen.provider_ref) if seen.outcome is Outcome.AUTHORIZED else seen
 
 
 # Links.

@@ -201,7 +201,7 @@ class _Client(Sumup):
     """SumUp's library on this process's connections: its own constructor takes no client."""
 
     def __init__(self, account: Account) -> None:
-        self.api_key = str(account.secrets["api_key"])
+        self.api_key = wire.secret(account.secrets, "api_key")
         headers = {
             "Accept": "application/problem+json, application/json",
             "User-Agent": f"sumup-py/{self.version()}",

@@ -10,7 +10,7 @@ from uuid import UUID
 import httpx
 
 from . import transport
-from .errors import NotSent, ProviderError, UnknownOutcome
+from .errors import Misconfigured, NotSent, ProviderError, UnknownOutcome
 
 # Nothing of the request had left. A broken proxy or a failed write is not among them.
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -40,6 +40,20 @@ def timeouts() -> httpx.Timeout:
 def client(**settings: Any) -> httpx.Client:
     """A client over this process's connections. Not to be closed: that would close them for all."""
     return httpx.Client(transport=_connections(), timeout=timeouts(), **settings)
+
+
+def secret(secrets: Mapping[str, Any], name: str) -> str:
+    """A credential that fits into a header. Raises Misconfigured where there is none."""
+    value = secrets.get(name)
+    if (
+        not isinstance(value, str)
+        or not value.isascii()
+        or not value.isprintable()
+        or " " in value
+        or not value
+    ):
+        raise Misconfigured(f"The account's {name} is missing or malformed.")
+    return value
 
 
 def failure(error: Exception) -> ProviderError:
