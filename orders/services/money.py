@@ -37,7 +37,7 @@ def reserve(order_id: UUID, amount_minor: int, *, part_id: UUID | None = None) -
     unclaimed = F("amount_minor") - F("captured_minor") + F("refunded_minor") - F("reserved_minor")
     parts = _parts(order_id, part_id).annotate(unclaimed_minor=unclaimed)
     if not parts.filter(unclaimed_minor__gte=amount_minor).update(reserved_minor=reserved):
-        _refuse(order_id, part_id)
+        _refuse(order_id, part_id, set_aside_minor=amount_minor)
 
 
 def due_minor(order: Order, part_id: UUID | None) -> int:
@@ -91,11 +91,12 @@ def _parts(order_id: UUID, part_id: UUID) -> QuerySet[BillPart]:
     return BillPart.objects.filter(pk=part_id, split__in=BillSplit.objects.filter(order=order_id))
 
 
-def _refuse(order_id: UUID, part_id: UUID | None) -> NoReturn:
-    """Say why nothing could be reserved."""
+def _refuse(order_id: UUID, part_id: UUID | None, *, set_aside_minor: int = 0) -> NoReturn:
+    """Say why nothing could be reserved; `set_aside_minor` is what the order has set aside for it already."""
     order = Order.objects.filter(pk=order_id).first()
     if order is None:
         raise NoSuchOrder
     if order.status != Order.Status.OPEN:
         raise OrderNotOpen(order.number, order.status)
+    order.reserved_minor -= set_aside_minor
     raise AmountNotDue(due_minor(order, part_id))
