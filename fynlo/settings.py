@@ -301,6 +301,9 @@ LOGGING = {
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
+        # Every request to a payment provider; payments keeps its own record of them.
+        "stripe": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},
     },
 }
 

@@ -64,6 +64,11 @@ class PaymentNotOpen(DomainError):
     detail = "This payment is over: nothing of it can be changed."
 
 
+class PaymentNotOver(DomainError):
+    code = "payment_not_over"
+    detail = "This payment is paid, or still under way: only what took nothing can be tried again."
+
+
 class PaymentNotAuthorized(DomainError):
     code = "payment_not_authorized"
     detail = "Only a payment that was authorised and not captured yet can be captured."

@@ -46,6 +46,7 @@ from payments.errors import (
     NotUnknown,
     PaymentNotAuthorized,
     PaymentNotOpen,
+    PaymentNotOver,
     TerminalBusy,
 )
 from payments.models import PaymentAttempt, PaymentIntent, ReconciliationIssue, Terminal
@@ -149,10 +150,10 @@ def retry_payment(
     return_url: str | None = None,
     by: Staff,
 ) -> PaymentIntent:
-    """Try a payment that failed once more, perhaps on another reader or with another provider.
+    """Try a payment that took nothing once more, perhaps on another reader or with another provider.
 
     A new attempt with a new key, which is only begun where the last one is definitely over. Raises
-    NoSuchPayment, PaymentNotOpen where the last one is not, and what `take_card` raises.
+    NoSuchPayment, PaymentNotOver where the last one is not, and what `take_card` raises.
     """
     with restaurant_scope(by.restaurant_id):
         payment = _find(payment_id)
@@ -160,8 +161,8 @@ def retry_payment(
     with restaurant_scope(by.restaurant_id):
         lock_order(payment.order_id)
         payment = _find(payment_id)
-        if payment.state != PaymentIntent.State.FAILED:
-            raise PaymentNotOpen
+        if payment.state not in (PaymentIntent.State.FAILED, PaymentIntent.State.CANCELED):
+            raise PaymentNotOver
         last = payment.tries[-1]
         PaymentIntent.objects.filter(pk=payment_id).update(state=PaymentIntent.State.OPEN, settled_at=None)
         payment.state, payment.settled_at = PaymentIntent.State.OPEN, None

@@ -63,7 +63,7 @@ class PaymentActionsViewSet(RestaurantViewSet):
         responses={201: PaymentWithActionSerializer, 202: PaymentWithActionSerializer},
     )
     def retry(self, request: Any, payment_id: Any, **kwargs: Any) -> Response:
-        """Try a payment that failed once more, perhaps on another reader or with another provider."""
+        """Try a payment that took nothing once more, perhaps on another reader or with another provider."""
         values = RetryPaymentSerializer.read(request.data)
         return answer(cards.retry_payment(payment_id, by=request.user, **values))
 

@@ -54,7 +54,7 @@ def sumup(restaurant: Restaurant, sumup_sim, point_at) -> SumupHouse:
                 "app_id": "com.fynlo.test",
                 "webhook_secrets": ["sumup-secret"],
             },
-            external_account_id=sumup_sim.account(key).merchant_code,
+            external_account_id="MPOT1",
         )
         terminal = Terminal.objects.create(account=account, reader_id=reader_id, label="Bar reader")
     return SumupHouse(restaurant, account, terminal, sumup_sim)
@@ -80,5 +80,3 @@ def house(request) -> Card:
     """A restaurant that takes cards, at each of the vendors in turn."""
     found: Card = request.getfixturevalue(request.param)
     return found
-
-
