@@ -5,6 +5,7 @@ import datetime
 import json
 import logging
 
+from fynlo.api.cards import redact_card_numbers
 from fynlo.tenancy.scope import current_restaurant_id
 
 _request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
@@ -19,9 +20,13 @@ def set_request_id(request_id: str) -> None:
 
 
 class ContextFilter(logging.Filter):
-    """Adds `request_id` and `restaurant_id` to every record."""
+    """Adds `request_id` and `restaurant_id` to every record, and takes card numbers out of it."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        redacted = redact_card_numbers(message)
+        if redacted != message:
+            record.msg, record.args = redacted, None
         record.request_id = current_request_id()
         record.restaurant_id = current_restaurant_id()
         return True
@@ -42,5 +47,5 @@ class JsonFormatter(logging.Formatter):
             "restaurant_id": getattr(record, "restaurant_id", None),
         }
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = redact_card_numbers(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False)

@@ -5,7 +5,10 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 
+from fynlo.api.cards import CardNumberRefused, refuse_card_numbers
+from fynlo.api.exceptions import problem_json
 from fynlo.logs import set_request_id
 from fynlo.tenancy.fields import uuid7
 
@@ -25,6 +28,32 @@ class RequestIdMiddleware:
         response = self.get_response(request)
         response["X-Request-ID"] = request_id
         return response
+
+
+class CardNumberMiddleware:
+    """Refuses card numbers in addresses and in the forms of pages; the API's parser does so in bodies."""
+
+    FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+    SECRETS = {"csrfmiddlewaretoken", "password", "password1", "password2"}
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        fields = list(request.GET.lists()) if request.META.get("QUERY_STRING") else []
+        if request.method == "POST" and request.content_type in self.FORMS:
+            fields += [field for field in request.POST.lists() if field[0] not in self.SECRETS]
+        try:
+            refuse_card_numbers(dict(fields))
+        except CardNumberRefused as refusal:
+            return self._refuse(request, refusal)
+        return self.get_response(request)
+
+    def _refuse(self, request: HttpRequest, refusal: CardNumberRefused) -> HttpResponse:
+        if request.path.startswith("/api/"):
+            return problem_json(refusal.status, refusal.code, refusal.message)
+        page = {"title": "No card numbers, please", "detail": refusal.message}
+        return render(request, "error.html", page, status=refusal.status)
 
 
 class ContentSecurityPolicyMiddleware:

@@ -8,9 +8,14 @@ from django.core.exceptions import RequestDataTooBig
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
+from .cards import may_hold_card_number, refuse_card_numbers
+
 
 class JSONParser(BaseParser):
-    """Strict JSON by orjson. Raises ParseError, or RequestDataTooBig before reading too much."""
+    """Strict JSON by orjson.
+
+    Raises ParseError, CardNumberRefused, or RequestDataTooBig before reading too much.
+    """
 
     media_type = "application/json"
 
@@ -21,6 +26,9 @@ class JSONParser(BaseParser):
             if len(body) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
                 raise RequestDataTooBig
         try:
-            return orjson.loads(body)
+            document = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise ParseError(f"The body is not valid JSON: {error}") from error
+        if may_hold_card_number(body.decode()):
+            refuse_card_numbers(document)
+        return document

@@ -122,6 +122,7 @@ class RefundRequest:
     idem_key: str
     reason: str = ""
     refund_application_fee: bool = False
+    known_refs: tuple[str, ...] = ()  # of the charge's other refunds, to tell equal ones apart
 
 
 class RefundOutcome(StrEnum):

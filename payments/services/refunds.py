@@ -547,6 +547,12 @@ def _open(refund: Refund) -> tuple[Account, RefundRequest]:
         idem_key=refund.idem_key,
         reason=refund.reason,
         refund_application_fee=bool(refund.attempt.application_fee_minor),
+        known_refs=tuple(
+            Refund.objects.filter(attempt=refund.attempt_id)
+            .exclude(pk=refund.pk)
+            .exclude(provider_ref="")
+            .values_list("provider_ref", flat=True)
+        ),
     )
     return accounts.load_account(refund.attempt.account_id), request
 
