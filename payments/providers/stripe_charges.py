@@ -181,7 +181,9 @@ class Charges:
         charge = intent["latest_charge"] or {}
         disputes: list[Answer] = []
         if charge.get("disputed"):
-            disputes = list(self._every(self.api.disputes.list, ref))
+            # A bank's mere inquiry ("warning_…") takes no money back and stops no refund.
+            found = self._every(self.api.disputes.list, ref)
+            disputes = [dispute for dispute in found if not dispute["status"].startswith("warning_")]
         if (charge.get("refunds") or {}).get("has_more"):
             charge["refunds"] = {"data": list(self._every(self.api.refunds.list, ref))}
         snapshot = self._read(intent, disputes)

@@ -8,7 +8,7 @@ import stripe
 
 from . import transport
 from .base import Account
-from .errors import UnknownOutcome
+from .errors import Misconfigured, UnknownOutcome
 from .stripe_codes import translate
 
 PAGE_SIZE = 100
@@ -28,8 +28,14 @@ class GuardedClient(stripe.RequestsClient):
 
 
 def api(account: Account) -> Any:
-    """Stripe's resources for this account; typed Any because parameters are built as plain dicts."""
-    return client(account.secrets["secret_key"], account.base_url).v1
+    """Stripe's resources for this account; typed Any because parameters are built as plain dicts.
+
+    Raises Misconfigured without a secret.
+    """
+    secret_key = account.secrets.get("secret_key")
+    if not secret_key:
+        raise Misconfigured("This account has no secret key.", code="secret_key_required")
+    return client(secret_key, account.base_url).v1
 
 
 @functools.lru_cache(maxsize=256)
@@ -47,10 +53,13 @@ def options(account: Account, key: str = "") -> dict[str, str]:
     """On whose behalf, and under which idempotency key.
 
     With Connect the platform's secret acts for the restaurant's account: charges, readers, refunds and
-    fees are then the restaurant's own.
+    fees are then the restaurant's own. Raises Misconfigured where that account is not known: without its
+    name the platform would charge for itself.
     """
     chosen: dict[str, str] = {}
     if account.kind == "stripe_connect":
+        if not account.external_account_id:
+            raise Misconfigured("No account at Stripe is connected.", code="account_invalid")
         chosen["stripe_account"] = account.external_account_id
     if key:
         chosen["idempotency_key"] = key

@@ -41,7 +41,7 @@ REFUND_OUTCOMES = {
     "failed": RefundOutcome.FAILED,
     "canceled": RefundOutcome.FAILED,
 }
-DISPUTE_STATUSES = {"won": "won", "lost": "lost", "warning_closed": "won", "prevented": "won"}
+DISPUTE_STATUSES = {"won": "won", "lost": "lost", "prevented": "won"}
 REFUND_TYPES = frozenset({"payment_failure_refund", "payment_refund", "refund", "refund_failure"})
 
 

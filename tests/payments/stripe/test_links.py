@@ -3,12 +3,12 @@
 import datetime
 
 from fynlo.tenancy.fields import uuid7
-from payments.providers.base import Outcome, RefundOutcome
+from payments.providers.base import ChargeRequest, Outcome, RefundOutcome
 from payments.providers.stripe_charges import LINK_LIFE, made_at_of
 from tests.payments.stripe.till import RETURN_URL, Till, charge, refund_of
 
 
-def link(**given: object):
+def link(**given: object) -> ChargeRequest:
     return charge(method="link", source_token=None, **given)
 
 

@@ -1,11 +1,14 @@
 """Refunds and disputes, asked for here or made at Stripe."""
 
 import datetime
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from payments.providers.base import Outcome, RefundOutcome
 from payments.providers.errors import Declined, InvalidRequest
+from payments.providers.stripe_client import every
 from tests.payments.stripe.till import Till, charge, refund_of
 
 
@@ -103,3 +106,15 @@ def test_a_disputed_payment(till: Till) -> None:
     with pytest.raises(Declined) as refused:
         till.refund(refund_of(request, ref, 100))
     assert refused.value.code == "charge_disputed"
+
+
+def test_a_banks_inquiry_is_no_dispute_yet(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = charge(source_token="pm_card_createDispute")
+    ref = till.pay(request).provider_ref
+
+    def warned(operation: Any, params: Any, opts: Any) -> Iterator[Any]:
+        for found in every(operation, params, opts):
+            yield {**found, "status": "warning_needs_response"}
+
+    monkeypatch.setattr("payments.providers.stripe_charges.every", warned)
+    assert till.fetch(request, ref).disputes == ()

@@ -83,9 +83,6 @@ class Till:
         self.stripe = StripeProvider()
         self.name = account.external_account_id or PLATFORM
 
-    def as_account(self, account: Account) -> "Till":
-        return Till(self.world, account)
-
     def at(self, url: str) -> "Till":
         """The same account, asked through a proxy."""
         return Till(self.world, dataclasses.replace(self.account, base_url=url))
