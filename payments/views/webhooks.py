@@ -3,6 +3,7 @@
 import logging
 from uuid import UUID
 
+from django.conf import settings
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -41,7 +42,7 @@ def webhook(
             provider,
             headers=headers,
             raw=request.body,
-            url=request.build_absolute_uri(),
+            url=settings.PUBLIC_URL + request.get_full_path(),  # as the provider knows it, proxies or not
             restaurant_id=restaurant_id,
             public_id=public_id,
         )

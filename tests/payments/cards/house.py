@@ -45,6 +45,12 @@ class Card:
             found: PaymentAttempt = PaymentAttempt.objects.filter(intent=payment["id"]).order_by("n").last()
             return found
 
+    def last_attempt_id(self) -> str:
+        """The restaurant's last attempt; an id of nothing where there is none."""
+        with restaurant_scope(self.restaurant.pk):
+            last = PaymentAttempt.objects.order_by("created_at").last()
+            return str(last.pk if last else uuid7())
+
     def tap(self, payment: dict, *, tip: int = 0, decline: bool = False) -> None:
         raise NotImplementedError
 
