@@ -13,6 +13,7 @@ nothing, an open one's is what was paid on account, and a voided order is not in
 
 import datetime
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, models
@@ -226,7 +227,13 @@ def _post(
     if not entries:
         return None
     restaurant_id, booking_id = require_restaurant_id(), uuid7()
-    values = {"id": booking_id, "key": key, "day": business_date, "at": at, "restaurant": restaurant_id}
+    values: dict[str, Any] = {
+        "id": booking_id,
+        "key": key,
+        "day": business_date,
+        "at": at,
+        "restaurant": restaurant_id,
+    }
     with connection.cursor() as cursor:
         cursor.execute(BOOK, values)
         booked_on: datetime.date = cursor.fetchone()[0]

@@ -1,5 +1,7 @@
 """Why something with a drawer, or the closing of a day, is refused."""
 
+from typing import Any
+
 from fynlo.errors import DomainError, InvalidInput, NotFound
 
 
@@ -41,13 +43,6 @@ class NoteMissing(InvalidInput):
     )
 
 
-class DayClosed(DomainError):
-    """The day has its Z report: nothing of it changes any more."""
-
-    code = "day_closed"
-    detail = "This business day is closed."
-
-
 class DayNotOver(DomainError):
     code = "day_not_over"
     detail = "This business day has not begun, so it cannot be closed."
@@ -57,17 +52,33 @@ class EarlierDayOpen(DomainError):
     """`earlier` is the day to close first."""
 
     code = "earlier_day_open"
-    detail = "An earlier business day is to be closed first."
+
+    def __init__(self, earlier: str) -> None:
+        super().__init__(f"Close {earlier} first: days are closed one after the other.", earlier=earlier)
 
 
-class DayNotSettled(DomainError):
-    """Something stands open that nobody signed for; `code` is of its first kind, `open` lists it all."""
+class NotSettled(DomainError):
+    """Something of the day stands open that nobody signed for; `open` lists all of it."""
 
     detail = "Something of this day is still open."
 
-    def __init__(self, code: str, *, open: list[dict[str, str]]) -> None:
-        self.code = code  # type: ignore[misc]
-        super().__init__(open=open)
+    def __init__(self, standing: list[dict[str, Any]]) -> None:
+        super().__init__(open=standing)
+
+
+class BillOpen(NotSettled):
+    code = "bill_open"
+    detail = "Bills are still open. Close them, or sign that they are carried over."
+
+
+class PaymentUnknown(NotSettled):
+    code = "payment_unknown"
+    detail = "Nobody knows yet what became of some payments. Wait, or sign that they are carried over."
+
+
+class DrawerUncounted(NotSettled):
+    code = "drawer_uncounted"
+    detail = "Drawers are not counted. Count them, or sign that they are carried over."
 
 
 class BooksDisagree(DomainError):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .models import CashDrawer, CashMovement, DrawerSession
+from .models import CashDrawer, CashMovement, DayClose, DrawerSession
 from .payloads import time_text
 
 
@@ -47,4 +47,18 @@ def movement_payload(movement: CashMovement) -> dict[str, Any]:
         "payment_id": str(movement.payment_id) if movement.payment_id else None,
         "by": movement.by.name,
         "created_at": time_text(movement.created_at),
+    }
+
+
+def z_payload(closed: DayClose) -> dict[str, Any]:
+    """A Z report as it was made, with who closed the day and what they signed for."""
+    return {
+        "id": str(closed.pk),
+        "number": closed.number,
+        "business_date": closed.business_date.isoformat(),
+        "closed_by": closed.closed_by.name,
+        "closed_at": time_text(closed.closed_at),
+        "overrides": closed.overrides,
+        "reason": closed.reason,
+        "report": closed.content,
     }

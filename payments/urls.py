@@ -3,11 +3,21 @@
 from django.urls import path
 
 from .views.cards import CardPaymentView, DecidePaymentView, PaymentActionsViewSet, RefundViewSet
+from .views.days import CloseDayView, DayListView, DayView, XReportView
+from .views.drawers import (
+    CountDrawerView,
+    DrawerListView,
+    DrawerSessionView,
+    MoveCashView,
+    OpenDrawerView,
+    ReopenDrawerView,
+)
 from .views.receipts import ReceiptPageView, ReceiptView
 from .views.tenders import CloseOrderView, PaymentViewSet
 
 ORDER = "orders/<uuid:order_id>"
 PAYMENT = "payments/<uuid:payment_id>"
+SESSION = "drawer-sessions/<uuid:session_id>"
 
 urlpatterns = [
     path("payments", PaymentViewSet.as_view({"get": "list"})),
@@ -24,4 +34,14 @@ urlpatterns = [
     path(f"{ORDER}/close", CloseOrderView.as_view()),
     path(f"{ORDER}/receipt", ReceiptView.as_view()),
     path(f"{ORDER}/receipt/print", ReceiptPageView.as_view()),
+    path("drawers", DrawerListView.as_view()),
+    path("drawers/<uuid:drawer_id>/sessions", OpenDrawerView.as_view()),
+    path(SESSION, DrawerSessionView.as_view()),
+    path(f"{SESSION}/movements", MoveCashView.as_view()),
+    path(f"{SESSION}/count", CountDrawerView.as_view()),
+    path(f"{SESSION}/reopen", ReopenDrawerView.as_view()),
+    path("reports/x", XReportView.as_view()),
+    path("days", DayListView.as_view()),
+    path("days/<day:day>", DayView.as_view()),
+    path("days/<day:day>/close", CloseDayView.as_view()),
 ]

@@ -29,3 +29,10 @@ class InUse(DomainError):
 
 class AlreadySo(DomainError):
     code = "already_so"
+
+
+class DayClosed(DomainError):
+    """The business day has its Z report: nothing of it changes any more."""
+
+    code = "day_closed"
+    detail = "This business day is closed."

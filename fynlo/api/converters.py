@@ -1,5 +1,7 @@
 """URL pieces."""
 
+import datetime
+
 from django.urls import register_converter
 
 
@@ -15,4 +17,17 @@ class RestaurantIdConverter:
         return str(value)
 
 
+class DayConverter:
+    """A business date, as 2026-01-31; no other way of writing one is an address."""
+
+    regex = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+
+    def to_python(self, value: str) -> datetime.date:
+        return datetime.date.fromisoformat(value)
+
+    def to_url(self, value: datetime.date) -> str:
+        return value.isoformat()
+
+
 register_converter(RestaurantIdConverter, "restaurant_id")
+register_converter(DayConverter, "day")

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from django.db import connection, transaction
+import psycopg
+from django.db import IntegrityError, connection, transaction
 
 from accounts.staff import Staff
 from fynlo.events.log import NewEvent
@@ -12,6 +13,7 @@ from fynlo.events.poke import poke
 from fynlo.tenancy.scope import require_restaurant_id
 from orders.models import KitchenTicket, Order
 from orders.payloads import order_payload, ticket_payload
+from restaurants.errors import DayClosed
 
 from .rows import columns_of
 
@@ -67,11 +69,13 @@ INSERT_ORDER = """
     SELECT new_order.number, head.last_seq FROM new_order, head
 """
 
+DAY_CLOSED = "business_day_closed"  # what the trigger on orders calls itself
+
 
 def insert_order(order: Order, tickets: Sequence[KitchenTicket], *, by: Staff) -> bool:
     """Write an order with its `lines`, tickets and events, and give it its number.
 
-    Returns False, having written nothing, where the order's id is taken.
+    Returns False, having written nothing, where the order's id is taken. Raises DayClosed.
     """
     restaurant_id = require_restaurant_id()
     events = [("number", NewEvent("order.opened", order.pk, order_payload(order)))]
@@ -94,9 +98,15 @@ def insert_order(order: Order, tickets: Sequence[KitchenTicket], *, by: Staff) -
         "actor": by.actor,
     }
     parameters: list[Any] = [orjson.dumps(document, default=str).decode(), *[restaurant_id] * 4]
-    with connection.cursor() as cursor:
-        cursor.execute(INSERT_ORDER, parameters)
-        written = cursor.fetchone()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(INSERT_ORDER, parameters)
+            written = cursor.fetchone()
+    except IntegrityError as error:  # the day was closed since the order's was chosen: ask again
+        cause = error.__cause__
+        if isinstance(cause, psycopg.errors.CheckViolation) and cause.diag.constraint_name == DAY_CLOSED:
+            raise DayClosed from error
+        raise
     if written is None:
         return False
     order.number, last_seq = written

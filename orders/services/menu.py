@@ -20,7 +20,8 @@ from .rows import new_row
 READ_MENU = """
     SELECT jsonb_build_object(
         'restaurant', jsonb_build_object(
-            'timezone', r.timezone, 'business_day_cutoff', r.business_day_cutoff, 'currency', r.currency,
+            'timezone', r.timezone, 'business_day_cutoff', r.business_day_cutoff,
+            'closed_through', r.closed_through, 'currency', r.currency,
             'service_charge_kind', r.service_charge_kind,
             'service_charge_percent', r.service_charge_percent::text,
             'service_charge_min_covers', r.service_charge_min_covers),
@@ -95,6 +96,8 @@ def read_menu(
         found: dict[str, Any] = orjson.loads(cursor.fetchone()[0])
     restaurant = found["restaurant"]
     cutoff = datetime.time.fromisoformat(restaurant.pop("business_day_cutoff"))
+    if closed_through := restaurant["closed_through"]:
+        restaurant["closed_through"] = datetime.date.fromisoformat(closed_through)
     percent = Decimal(restaurant.pop("service_charge_percent"))
     return Menu(
         restaurant=new_row(

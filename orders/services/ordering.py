@@ -55,6 +55,7 @@ from orders.pricing import (
     tax_lines,
     unit_price,
 )
+from restaurants.errors import DayClosed
 from restaurants.models import KitchenStation, MenuItem, Restaurant, ServiceCharge, Table
 from restaurants.services import tax_percents
 
@@ -98,7 +99,8 @@ def open_order(
 
     Repeated with the same content it answers with that order as it is now (`order.is_repeat`).
     `opened_at` imports an order of the past: an owner may, signed in by password, and the kitchen gets
-    no tickets. Raises OrderExists, IdNotRecent, UnknownTable and what `add_items` raises.
+    no tickets; a day that has its Z report takes none. Raises OrderExists, IdNotRecent, UnknownTable,
+    DayClosed and what `add_items` raises.
     """
     now = timezone.now()
     asked = {
@@ -139,7 +141,7 @@ def open_order(
         customer_name=customer_name,
         note=note,
         currency=menu.restaurant.currency,
-        business_date=menu.restaurant.business_date(at),
+        business_date=_business_date(menu.restaurant, opened_at, now),
         opened_by_id=by.membership_id,
         opened_at=at,
         related={"table": menu.table, "opened_by": waiter, "voided_by": None},
@@ -487,6 +489,18 @@ def check_import(moment: datetime.datetime, *, field: str, earliest: datetime.da
         raise NotAllowed("Only an owner who signed in by password sets the time of an order.", field=field)
     if not earliest <= moment <= timezone.now():
         raise InvalidInput("This time cannot be right.", field=field)
+
+
+def _business_date(
+    restaurant: Restaurant, opened_at: datetime.datetime | None, now: datetime.datetime
+) -> datetime.date:
+    """The day that an order belongs to: the one that is open now, or that of a past that is not closed."""
+    if opened_at is None:
+        return restaurant.open_business_date(now)
+    day = restaurant.business_date(opened_at)
+    if restaurant.closed_through is not None and day <= restaurant.closed_through:
+        raise DayClosed(field="opened_at")
+    return day
 
 
 def _check_seating(kind: str, table_id: UUID | None, table: Table | None) -> None:

@@ -19,7 +19,6 @@ from orders.services.rows import new_row
 from payments import books
 from payments.errors_cash import (
     CashIdReused,
-    DayClosed,
     DrawerAlreadyOpen,
     DrawerCounted,
     DrawerNotOpen,
@@ -30,6 +29,7 @@ from payments.errors_cash import (
 from payments.models import CashDrawer, CashMovement, DrawerSession, LedgerTransaction, PaymentIntent, Refund
 from payments.payloads_cash import movement_payload, session_payload
 from payments.rows import insert_rows
+from restaurants.errors import DayClosed
 from restaurants.models import Restaurant
 
 Kind = CashMovement.Kind
@@ -190,6 +190,7 @@ def record_cash_sale(session: DrawerSession, payment: PaymentIntent) -> None:
 
 def record_cash_refund(session: DrawerSession, refund: Refund) -> None:
     """Cash went back to a guest out of the drawer. The refund is booked by itself."""
+    assert refund.requested_by_id  # nobody else gives cash back
     _insert(
         session,
         Kind.REFUND,
