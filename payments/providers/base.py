@@ -276,3 +276,10 @@ class TerminalProvider(Protocol):
     """A provider with card readers of its own that it is asked to wake."""
 
     def list_readers(self, account: Account) -> list[Reader]: ...
+
+
+@runtime_checkable
+class NamesAttempts(Protocol):
+    """A provider some of whose events name an object that only it can lead back to our attempt."""
+
+    def attempt_of(self, account: Account, ref: str) -> UUID | None: ...

@@ -8,6 +8,9 @@ from payments.models import PaymentIntent, Provider
 from payments.serializers.drawers import DrawerSessionSerializer
 from payments.services.day import EARLIER_DAY, SIGNABLE
 
+STANDS_OPEN = [(code, code) for code in (BILL_OPEN, PAYMENT_UNKNOWN, DRAWER_UNCOUNTED)]
+SIGNED_FOR = [(code, code) for code in (BILL_OPEN, PAYMENT_UNKNOWN, DRAWER_UNCOUNTED, EARLIER_DAY)]
+
 # In
 
 
@@ -104,7 +107,7 @@ class ReportReceiptsSerializer(serializers.Serializer):
 
 
 class StandingOpenSerializer(serializers.Serializer):
-    code = serializers.ChoiceField(choices=[BILL_OPEN, PAYMENT_UNKNOWN, DRAWER_UNCOUNTED])
+    code = serializers.ChoiceField(choices=STANDS_OPEN)
     id = serializers.UUIDField(help_text="Of the order, attempt, refund or drawer session.")
     what = serializers.CharField()
     amount_minor = serializers.IntegerField(allow_null=True)
@@ -143,7 +146,7 @@ class DayReportSerializer(serializers.Serializer):
 
 
 class OverrideSerializer(serializers.Serializer):
-    what = serializers.ChoiceField(choices=[BILL_OPEN, PAYMENT_UNKNOWN, DRAWER_UNCOUNTED, EARLIER_DAY])
+    what = serializers.ChoiceField(choices=SIGNED_FOR)
     detail = serializers.CharField()
     id = serializers.UUIDField(allow_null=True)
     amount_minor = serializers.IntegerField(allow_null=True)

@@ -13,6 +13,7 @@ BY_HAND = [
     CashMovement.Kind.DROP,
     CashMovement.Kind.NO_SALE,
 ]
+KINDS_BY_HAND = [(kind.value, kind.label) for kind in BY_HAND]
 
 # In
 
@@ -30,7 +31,7 @@ class MoveCashSerializer(StrictSerializer):
     id = NewIdField(
         help_text="The movement's id, a UUIDv7 that the till makes; a repeat of it moves nothing."
     )
-    kind = serializers.ChoiceField(choices=[(kind.value, kind.label) for kind in BY_HAND])
+    kind = serializers.ChoiceField(choices=KINDS_BY_HAND)
     amount_minor = WholeNumberField(
         min_value=1, max_value=CASH_MAX, required=False, help_text="How much; of `no_sale` nothing is said."
     )

@@ -2,8 +2,11 @@
 
 from rest_framework import serializers
 
-from orders.models import Order
-from payments.models import PaymentIntent
+from fynlo.api.serializers import StrictSerializer
+from orders.models import BillSplit, Order
+from orders.serializers import PartItemSerializer
+from payments.models import PaymentIntent, ReceiptDelivery
+from restaurants.models import ServiceCharge
 
 
 class ReceiptSellerSerializer(serializers.Serializer):
@@ -41,9 +44,33 @@ class ReceiptTaxSerializer(serializers.Serializer):
     gross_minor = serializers.IntegerField()
 
 
+class ReceiptServiceChargeSerializer(serializers.Serializer):
+    kind = serializers.ChoiceField(choices=ServiceCharge.choices)
+    percent = serializers.CharField()
+    amount_minor = serializers.IntegerField()
+
+
+class ReceiptPartSerializer(serializers.Serializer):
+    id = serializers.UUIDField()
+    number = serializers.IntegerField()
+    label = serializers.CharField()  # type: ignore[assignment]
+    amount_minor = serializers.IntegerField()
+    service_charge_minor = serializers.IntegerField(help_text="Within the amount.")
+    items = PartItemSerializer(many=True)
+    taxes = ReceiptTaxSerializer(many=True)
+
+
+class ReceiptSplitSerializer(serializers.Serializer):
+    kind = serializers.ChoiceField(choices=BillSplit.Kind.choices)
+    parts = ReceiptPartSerializer(many=True)
+
+
 class ReceiptPaymentSerializer(serializers.Serializer):
     id = serializers.UUIDField()
     method = serializers.ChoiceField(choices=PaymentIntent.Method.choices)
+    part = serializers.CharField(
+        allow_blank=True, help_text="The label of the part it paid, where the bill was divided."
+    )
     amount_minor = serializers.IntegerField()
     tip_minor = serializers.IntegerField()
     tendered_minor = serializers.IntegerField(allow_null=True)
@@ -65,8 +92,36 @@ class ReceiptSerializer(serializers.Serializer):
     order = ReceiptOrderSerializer()
     currency = serializers.CharField()
     lines = ReceiptLineSerializer(many=True)
+    service_charge = ReceiptServiceChargeSerializer(allow_null=True, help_text="Within the total.")
     total_minor = serializers.IntegerField()
     tax_minor = serializers.IntegerField()
     taxes = ReceiptTaxSerializer(many=True, help_text="By rate, highest first.")
+    split = ReceiptSplitSerializer(allow_null=True)
     payments = ReceiptPaymentSerializer(many=True)
     tip_minor = serializers.IntegerField(help_text="On top of the total.")
+
+
+class EscposQuerySerializer(StrictSerializer):
+    columns = serializers.ChoiceField(
+        choices=[32, 42, 48], default=48, help_text="Characters in a line: 48 for 80 mm paper, 32 for 58 mm."
+    )
+    drawer = serializers.BooleanField(
+        default=False, help_text="Open the cash drawer, if cash was taken and this is no copy."
+    )
+
+
+class MailReceiptSerializer(StrictSerializer):
+    address = serializers.EmailField(max_length=254)
+
+
+class DeliverySerializer(serializers.Serializer):
+    """A receipt on its way to a guest. The address is not kept once it has been sent."""
+
+    id = serializers.UUIDField()
+    order_id = serializers.UUIDField()
+    receipt_id = serializers.UUIDField()
+    address_hint = serializers.CharField(help_text="Such as o…@example.com.")
+    state = serializers.ChoiceField(choices=ReceiptDelivery.State.choices)
+    tries = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+    sent_at = serializers.DateTimeField(allow_null=True)

@@ -6,10 +6,21 @@ from rest_framework import serializers
 
 from fynlo.api.serializers import NewIdField, StrictSerializer, WholeNumberField
 from orders.serializers import OrderSerializer
-from payments.models import PaymentAttempt, PaymentIntent
+from payments.models import PaymentAttempt, PaymentIntent, Provider
 from payments.serializers.receipts import ReceiptSerializer
 
 AMOUNT_MAX = 1_000_000_000_000  # ten thousand million pounds: a slip of the finger, and safe in 64 bits
+
+CARD_PROVIDERS = [(p.value, p.label) for p in (Provider.STRIPE, Provider.SQUARE, Provider.SUMUP)]
+COUNTED_METHODS = [(m.value, m.label) for m in (PaymentIntent.Method.CASH, PaymentIntent.Method.EXTERNAL)]
+CARD_METHODS = [
+    (m.value, m.label)
+    for m in (
+        PaymentIntent.Method.CARD_PRESENT,
+        PaymentIntent.Method.CARD_ONLINE,
+        PaymentIntent.Method.LINK,
+    )
+]
 
 # In
 
@@ -22,7 +33,7 @@ class TakePaymentSerializer(StrictSerializer):
         help_text="The payment's id, a UUIDv7 that the till makes; a repeat of it takes nothing more.",
     )
     method = serializers.ChoiceField(
-        choices=[PaymentIntent.Method.CASH, PaymentIntent.Method.EXTERNAL],
+        choices=COUNTED_METHODS,
         help_text="external: the restaurant's own card machine has taken it already.",
     )
     amount_minor = WholeNumberField(
@@ -67,13 +78,7 @@ class TakeCardPaymentSerializer(StrictSerializer):
         source="client_key",
         help_text="The payment's id, a UUIDv7 that the till makes; a repeat of it takes nothing more.",
     )
-    method = serializers.ChoiceField(
-        choices=[
-            PaymentIntent.Method.CARD_PRESENT,
-            PaymentIntent.Method.CARD_ONLINE,
-            PaymentIntent.Method.LINK,
-        ]
-    )
+    method = serializers.ChoiceField(choices=CARD_METHODS)
     amount_minor = WholeNumberField(
         min_value=1, max_value=AMOUNT_MAX, required=False, help_text="Without the tip. All where left out."
     )
@@ -85,7 +90,7 @@ class TakeCardPaymentSerializer(StrictSerializer):
     )
     part_id = serializers.UUIDField(required=False, help_text="Of a split bill: whose part is paid.")
     terminal_id = serializers.UUIDField(required=False, help_text="Of card_present: which reader.")
-    provider = serializers.ChoiceField(choices=["stripe", "square", "sumup"], required=False)
+    provider = serializers.ChoiceField(choices=CARD_PROVIDERS, required=False)
     source_token = serializers.CharField(
         max_length=255, required=False, help_text="Of card_online: what the provider's own page gave."
     )
@@ -106,7 +111,7 @@ class TakeCardPaymentSerializer(StrictSerializer):
 
 class RetryPaymentSerializer(StrictSerializer):
     terminal_id = serializers.UUIDField(required=False)
-    provider = serializers.ChoiceField(choices=["stripe", "square", "sumup"], required=False)
+    provider = serializers.ChoiceField(choices=CARD_PROVIDERS, required=False)
     source_token = serializers.CharField(max_length=255, required=False)
     return_url = serializers.URLField(required=False, max_length=500)
 

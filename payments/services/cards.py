@@ -439,7 +439,7 @@ def _begin(
             "restaurant": str(account.restaurant_id),
         },
         webhook_url=webhook_url(account),
-        **asked,
+        **{**asked, "return_url": asked["return_url"] or settings.PUBLIC_URL},
     )
     attempt = new_row(
         PaymentAttempt,

@@ -22,10 +22,11 @@ from fynlo.tenancy.scope import require_restaurant_id, restaurant_scope
 from payments import metrics
 from payments.models import PaymentAttempt, ProviderAccount, Terminal, WebhookEvent
 from payments.providers import PROVIDERS
-from payments.providers.base import Account, VerifiedEvent
+from payments.providers.base import Account, NamesAttempts, VerifiedEvent
 from payments.providers.errors import BadSignature, Misconfigured, StaleWebhook
 
 from . import accounts, cards
+from .calling import call
 
 logger = logging.getLogger(__name__)
 
@@ -182,11 +183,12 @@ def _work_off_one(event: WebhookEvent) -> None:
         if attempt is None and _is_about_terminals(event):
             _finish(event, WebhookEvent.State.IGNORED)
             return
-    if attempt is None:
-        _try_later(event, "No payment of ours has this reference.")
-        return
     try:
-        cards.check(attempt.pk)
+        attempt_id = attempt.pk if attempt else _named_by_provider(event)
+        if attempt_id is None:
+            _try_later(event, "No payment of ours has this reference.")
+            return
+        cards.check(attempt_id)
     except Exception as error:
         logger.exception("Webhook %s could not be worked off", event.pk)
         _try_later(event, f"{type(error).__name__}: {error}")
@@ -201,6 +203,19 @@ def _attempt_of(event: WebhookEvent) -> PaymentAttempt | None:
     if event.object_ref:
         named |= Q(provider_ref=event.object_ref) | Q(refunds__provider_ref=event.object_ref)
     return of_account.filter(named).distinct().order_by("-created_at").first()
+
+
+def _named_by_provider(event: WebhookEvent) -> UUID | None:
+    """Our attempt by what the provider has kept of it: some events name only the provider's own object."""
+    provider = PROVIDERS[event.provider]
+    if not isinstance(provider, NamesAttempts) or not event.object_ref:
+        return None
+    with restaurant_scope(event.restaurant_id):
+        account = accounts.load_account(event.account_id)
+    named = call("attempt_of", provider.attempt_of, account, event.object_ref)
+    with restaurant_scope(event.restaurant_id):
+        found = PaymentAttempt.objects.filter(pk=named, account=event.account_id).first() if named else None
+    return found.pk if found else None
 
 
 def _is_about_terminals(event: WebhookEvent) -> bool:

@@ -56,7 +56,9 @@ class CloseDayView(RestaurantView):
 class DayListView(RestaurantView):
     permission_classes = [Manages]
 
-    @extend_schema(parameters=[DaysSerializer], responses=DayClosePageSerializer)
+    @extend_schema(
+        operation_id="list_closed_days", parameters=[DaysSerializer], responses=DayClosePageSerializer
+    )
     def get(self, request: Any, **kwargs: Any) -> Response:
         """The Z reports, newest first."""
         DaysSerializer.read(request.query_params.dict())
@@ -68,7 +70,7 @@ class DayListView(RestaurantView):
 class DayView(RestaurantView):
     permission_classes = [Manages]
 
-    @extend_schema(parameters=[DAY], responses=DayCloseSerializer)
+    @extend_schema(operation_id="get_closed_day", parameters=[DAY], responses=DayCloseSerializer)
     def get(self, request: Any, day: datetime.date, **kwargs: Any) -> Response:
         """The Z report of a day, as it was made."""
         closed = DayClose.objects.select_related("closed_by").filter(business_date=day).first()

@@ -36,6 +36,20 @@ def test_a_payment_is_answered_in_full(restaurant, waiter, till, bill):
         "captured_minor": 1000,
         "tip_captured_minor": 150,
         "refunded_minor": 0,
+        "tip_refunded_minor": 0,
+        "refundable_minor": 1000,
+        "tip_refundable_minor": 150,
+        "reference": "",
+        "part_id": None,
+        "provider": "cash",
+        "account_id": None,
+        "terminal_id": None,
+        "attempt": 1,
+        "attempt_state": "captured",
+        "failure_class": "",
+        "failure_code": "",
+        "card_brand": "",
+        "card_last4": "",
         "tendered_minor": 2000,
         "change_minor": 850,
         "balance_due_minor": 860,
@@ -56,7 +70,7 @@ def test_a_payment_is_read_and_listed(till, scene, bill):
     third = pay(till, other).json()
     first["balance_due_minor"] = 0  # as its order is now
 
-    assert till.get(f"payments/{first['id']}").json() == first
+    assert till.get(f"payments/{first['id']}").json() == {**first, "next_action": None}
     assert till.get(f"orders/{bill['id']}/payments").json() == {"results": [first, second]}
     page = till.get("payments?page_size=2").json()
     assert page["results"] == [third, second]

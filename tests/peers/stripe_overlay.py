@@ -37,7 +37,10 @@ CARDS = {
     "pm_card_pendingRefund": "4000000000007726",
 }
 # What the model refuses and the overlay keeps for it.
-KEPT = ("application_fee_amount", "on_behalf_of", "transfer_data", "amount_details")
+KEPT = (
+    *("application_fee_amount", "on_behalf_of", "transfer_data", "amount_details"),
+    *("return_url", "refund_application_fee"),
+)
 # What the model says null for, where Stripe's document has a value or nothing.
 NEVER_NULL = ("radar_options", "decline_code")
 
