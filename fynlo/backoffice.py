@@ -50,6 +50,8 @@ SECTIONS = {
         "Order": "Orders",
         "PaymentIntent": "Payments",
         "Receipt": "Receipts",
+        "DayClose": "Days closed",
+        "DrawerSession": "Drawer counts",
         "LedgerTransaction": "Books",
         "Event": "Event log",
     },
@@ -60,7 +62,12 @@ SECTIONS = {
         "TaxClass": "Taxes",
     },
     "Floor and kitchen": {"Floor": "Floors", "Table": "Tables", "KitchenStation": "Kitchen stations"},
-    "Team and settings": {"Membership": "Team", "Device": "Devices", "Restaurant": "Settings"},
+    "Team and settings": {
+        "Membership": "Team",
+        "Device": "Devices",
+        "CashDrawer": "Cash drawers",
+        "Restaurant": "Settings",
+    },
 }
 
 

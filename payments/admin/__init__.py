@@ -1,3 +1,3 @@
 """Money in the back office: to look at, never to edit."""
 
-from . import tenders  # noqa: F401 - registers its models
+from . import cash, tenders  # noqa: F401 - register their models

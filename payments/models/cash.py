@@ -75,6 +75,9 @@ class DrawerSession(TenantModel):
         ]
         indexes = [models.Index(fields=["restaurant", "business_date"], name="payments_session_day")]
 
+    def __str__(self) -> str:
+        return f"{self.drawer}, {self.business_date:%-d %b %Y}"
+
 
 class CashMovement(TenantModel):
     """Cash that went into a drawer (positive) or out of it (negative), or its opening without either.

@@ -60,6 +60,15 @@ def x_report(business_date: datetime.date | None = None) -> dict[str, Any]:
     return day_report(restaurant, business_date or restaurant.open_business_date(timezone.now()))[0]
 
 
+def day_to_close() -> datetime.date:
+    """The day that is to be closed next: the oldest with business and no report, or else today's."""
+    restaurant = Restaurant.objects.get(pk=require_restaurant_id())
+    today = restaurant.open_business_date(timezone.now())
+    if restaurant.closed_through is None:
+        return today
+    return _first_with_business(restaurant.closed_through, today, counting_open=True) or today
+
+
 @transaction.atomic(savepoint=False)
 def close_day(
     business_date: datetime.date, *, by: Staff, sign_for: Sequence[str] = (), reason: str = ""
@@ -153,26 +162,32 @@ def _earlier_days(
     restaurant: Restaurant, day: datetime.date, sign_for: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Refuse while an earlier day has business and no report; an empty one needs none."""
-    business: list[QuerySet[Any]] = [
-        Order.objects.exclude(status=Order.Status.OPEN),  # open ones are looked at with those of the day
-        LedgerTransaction.objects.all(),
-        DrawerSession.objects.exclude(status=DrawerSession.Status.OPEN),
-    ]
-    after = restaurant.closed_through or datetime.date.min
-    days = [
-        rows.filter(business_date__gt=after, business_date__lt=day)
-        .order_by("business_date")
-        .values_list("business_date", flat=True)
-        .first()
-        for rows in business
-    ]
-    found = min((first for first in days if first), default=None)
+    found = _first_with_business(restaurant.closed_through or datetime.date.min, day)
     if found is None:
         return []
     if restaurant.closed_through is not None or EARLIER_DAY not in sign_for:
         raise EarlierDayOpen(found.isoformat())
     detail = f"Days from {found.isoformat()} on have no report of their own."
     return [{"what": EARLIER_DAY, "detail": detail, "id": None, "amount_minor": None}]
+
+
+def _first_with_business(
+    after: datetime.date, before: datetime.date, *, counting_open: bool = False
+) -> datetime.date | None:
+    """The first day between the two with any business; what is open can still be carried over from it."""
+    orders, sessions = Order.objects.all(), DrawerSession.objects.all()
+    if not counting_open:
+        orders = orders.exclude(status=Order.Status.OPEN)
+        sessions = sessions.exclude(status=DrawerSession.Status.OPEN)
+    business: list[QuerySet[Any]] = [orders, sessions, LedgerTransaction.objects.all()]
+    days = [
+        rows.filter(business_date__gt=after, business_date__lt=before)
+        .order_by("business_date")
+        .values_list("business_date", flat=True)
+        .first()
+        for rows in business
+    ]
+    return min((day for day in days if day), default=None)
 
 
 # Carrying over

@@ -19,3 +19,9 @@ def amount(minor: int, currency: str) -> str:
     """Without the symbol: for columns under a total that has it."""
     exponent = CURRENCIES[currency]
     return f"{Decimal(minor).scaleb(-exponent):,.{exponent}f}"
+
+
+@register.filter
+def minus(minor: int) -> int:
+    """What went out, where a report keeps it positive."""
+    return -minor

@@ -13,11 +13,16 @@ from restaurants.models import Floor, MenuItem, ModifierGroup, Restaurant, TaxCl
 from tests.client import ApiClient
 from tests.orders.scene import look_at
 from tests.payments.bills import paid_and_closed
+from tests.payments.drawers import close_day_of, count, make_drawer, open_with, today_of
 
 
 def make_rows(restaurant, owner):
-    """A bill from its first item to its receipt."""
-    paid_and_closed(ApiClient(owner), look_at(restaurant).order(look_at(restaurant).burger()))
+    """A bill from its first item to its receipt, paid into a drawer, and the day closed."""
+    client = ApiClient(owner)
+    session = open_with(client, make_drawer(restaurant), 0).json()
+    paid_and_closed(client, look_at(restaurant).order(look_at(restaurant).burger()))
+    count(client, session, 1250)
+    assert close_day_of(client, today_of(restaurant)).status_code == 201
 
 
 READ_ONLY = sorted(
