@@ -141,6 +141,9 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# Threads: most tasks wait, for a provider or the database, and Prometheus sees one process.
+CELERY_WORKER_POOL = "threads"
+CELERY_WORKER_CONCURRENCY = 4
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -163,6 +166,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 15,
         "options": {"expires": 15},
     },
+    "verify journal": {"task": "payments.tasks.verify_journal", "schedule": crontab(hour=5, minute=10)},
     "reconcile payments": {
         "task": "payments.tasks.reconcile_payments",
         "schedule": crontab(hour=4, minute=30),

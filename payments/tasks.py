@@ -34,6 +34,14 @@ def measure_payments() -> None:
 
 
 @shared_task
+def verify_journal() -> None:
+    """Check that the money adds up, in every active restaurant: every night."""
+    from .services import watching
+
+    watching.verify_all()
+
+
+@shared_task
 def reconcile_payments() -> None:
     """Compare every account with its provider: every night."""
     from .services import reconciling
@@ -53,6 +61,6 @@ def reconcile_restaurant(restaurant_id: int) -> None:
 def sweep_soon(restaurant_id: int) -> None:
     """Have the worker look at a restaurant now. Without a queue the next sweep does, seconds later."""
     try:
-        sweep_restaurant.apply_async([restaurant_id], retry=False)
+        sweep_restaurant.apply_async((restaurant_id,), retry=False)
     except (OperationalError, OSError) as error:
         logger.warning("The queue is away, so the sweep by the clock has to do: %s", error)

@@ -52,5 +52,8 @@ class WebhookEvent(TenantModel):
                 fields=["restaurant", "next_try_at"],
                 name="payments_webhook_due",
                 condition=models.Q(state="new"),
-            )
+            ),
+            models.Index(
+                fields=["restaurant"], name="payments_webhook_dead", condition=models.Q(state="dead")
+            ),
         ]

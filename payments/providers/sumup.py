@@ -18,9 +18,9 @@ from typing import Any, ClassVar, TypeVar
 from urllib.parse import parse_qs, urlencode, urlsplit
 from uuid import UUID
 
-from sumup import Sumup  # type: ignore[import-untyped]
-from sumup._service import Resource, runtime_headers  # type: ignore[import-untyped]
-from sumup.errors import APIConnectionError, APIError  # type: ignore[import-untyped]
+from sumup import Sumup
+from sumup._service import Resource, runtime_headers
+from sumup.errors import APIConnectionError, APIError
 
 from . import wire
 from .base import (

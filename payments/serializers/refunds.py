@@ -59,7 +59,9 @@ class RefundSerializer(serializers.Serializer):
     payment_id = serializers.UUIDField()
     order_id = serializers.UUIDField()
     state = serializers.ChoiceField(choices=Refund.State.choices)
-    source = serializers.ChoiceField(choices=Refund.Source.choices)
+    made_at = serializers.ChoiceField(
+        choices=Refund.Source.choices, help_text="external: at the provider's own dashboard."
+    )
     method = serializers.ChoiceField(choices=PaymentIntent.Method.choices)
     currency = serializers.CharField()
     amount_minor = serializers.IntegerField()

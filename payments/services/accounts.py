@@ -82,7 +82,7 @@ def replace_credentials(account_id: UUID, secrets: Mapping[str, Any]) -> Provide
         fresh = [*secrets.get(name, ()), *old.get(name, ())]
         if fresh:
             merged[name] = list(dict.fromkeys(fresh))[:2]
-    row.credentials_sealed = seal(merged, restaurant_id=row.restaurant_id, provider=row.provider)
+    row.credentials_sealed = seal(merged, restaurant_id=require_restaurant_id(), provider=row.provider)
     row.key_hint = _hint(row.provider, merged)
     row.status, row.status_detail = Status.ACTIVE, ""
     row.save(update_fields=["credentials_sealed", "key_hint", "status", "status_detail"])
@@ -123,10 +123,10 @@ def open_account(row: ProviderAccount) -> Account:
         secrets = _secrets_of(row)
     except SealBroken as error:
         raise Misconfigured(str(error)) from error
-    currency = Restaurant.objects.values_list("currency", flat=True).get(pk=row.restaurant_id)
+    currency = Restaurant.objects.values_list("currency", flat=True).get(pk=require_restaurant_id())
     return Account(
         id=row.pk,
-        restaurant_id=row.restaurant_id,
+        restaurant_id=require_restaurant_id(),
         provider=row.provider,
         kind=row.kind,
         mode=row.mode,
@@ -292,7 +292,7 @@ def _probe(account: Account) -> Any:
 
 def _secrets_of(row: ProviderAccount) -> dict[str, Any]:
     if row.kind == Kind.OWN_KEYS or row.credentials_sealed:
-        return unseal(row.credentials_sealed, restaurant_id=row.restaurant_id, provider=row.provider)
+        return unseal(row.credentials_sealed, restaurant_id=require_restaurant_id(), provider=row.provider)
     if row.kind == Kind.PLATFORM_ENV and row.provider not in settings.ENV.payments.platform_fallback:
         raise Misconfigured("The platform's own credentials may not take payments for restaurants here.")
     return {

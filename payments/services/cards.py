@@ -475,7 +475,7 @@ def _begin(
 
 def _carry(attempt: PaymentAttempt, ask: Callable[[], Snapshot]) -> None:
     """Ask for the money and record what becomes of it."""
-    restaurant_id = attempt.restaurant_id
+    restaurant_id = require_restaurant_id()
     try:
         answer = ask()
     except UnknownOutcome as error:
@@ -500,7 +500,7 @@ def _carry(attempt: PaymentAttempt, ask: Callable[[], Snapshot]) -> None:
 
 def _decline(attempt: PaymentAttempt, code: str) -> None:
     """A definite no. Where the charge could still be paid with another card, it is cancelled first."""
-    with restaurant_scope(attempt.restaurant_id):
+    with restaurant_scope(require_restaurant_id()):
         if not PROVIDERS[attempt.provider].capabilities.two_step:
             settling.record_failure(attempt.pk, Declined("Declined", code=code))
             return
@@ -509,7 +509,7 @@ def _decline(attempt: PaymentAttempt, code: str) -> None:
 
 
 def _fail(attempt: PaymentAttempt, error: ProviderError) -> None:
-    with restaurant_scope(attempt.restaurant_id):
+    with restaurant_scope(require_restaurant_id()):
         if isinstance(error, Misconfigured) and attempt.account_id:
             accounts.mark_degraded(attempt.account_id, str(error))
         settling.record_failure(attempt.pk, error)

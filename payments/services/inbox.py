@@ -178,7 +178,7 @@ def _take_due(limit: int) -> list[WebhookEvent]:
 
 
 def _work_off_one(event: WebhookEvent) -> None:
-    with restaurant_scope(event.restaurant_id):
+    with restaurant_scope(require_restaurant_id()):
         attempt = _attempt_of(event)
         if attempt is None and _is_about_terminals(event):
             _finish(event, WebhookEvent.State.IGNORED)
@@ -193,7 +193,7 @@ def _work_off_one(event: WebhookEvent) -> None:
         logger.exception("Webhook %s could not be worked off", event.pk)
         _try_later(event, f"{type(error).__name__}: {error}")
         return
-    with restaurant_scope(event.restaurant_id):
+    with restaurant_scope(require_restaurant_id()):
         _finish(event, WebhookEvent.State.DONE)
 
 
@@ -210,10 +210,10 @@ def _named_by_provider(event: WebhookEvent) -> UUID | None:
     provider = PROVIDERS[event.provider]
     if not isinstance(provider, NamesAttempts) or not event.object_ref:
         return None
-    with restaurant_scope(event.restaurant_id):
+    with restaurant_scope(require_restaurant_id()):
         account = accounts.load_account(event.account_id)
     named = call("attempt_of", provider.attempt_of, account, event.object_ref)
-    with restaurant_scope(event.restaurant_id):
+    with restaurant_scope(require_restaurant_id()):
         found = PaymentAttempt.objects.filter(pk=named, account=event.account_id).first() if named else None
     return found.pk if found else None
 
@@ -234,5 +234,5 @@ def _try_later(event: WebhookEvent, error: str) -> None:
     else:
         wait = datetime.timedelta(seconds=RETRY_SECONDS[tries - 1])
         values["next_try_at"] = timezone.now() + wait
-    with restaurant_scope(event.restaurant_id):
+    with restaurant_scope(require_restaurant_id()):
         WebhookEvent.objects.filter(pk=event.pk).update(**values)

@@ -29,7 +29,7 @@ def raise_issue(kind: str, subject: str, **values: Any) -> ReconciliationIssue:
     values = {**values, "found_at": timezone.now()}
     row, is_new = ReconciliationIssue.objects.get_or_create(kind=kind, subject=subject, defaults=values)
     if is_new:
-        account = ProviderAccount.objects.filter(pk=row.account_id).first()
+        account = ProviderAccount.objects.filter(pk=row.account_id).first() if row.account_id else None
         name = account.provider if account else "none"
         transaction.on_commit(lambda: metrics.ISSUES.labels(name, kind).inc(), robust=True)
     elif row.resolved_at is not None:

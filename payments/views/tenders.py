@@ -1,5 +1,6 @@
 """The till's endpoints for money: payments, and closing a bill."""
 
+from collections.abc import Callable
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
@@ -27,7 +28,7 @@ from payments.serializers.tenders import (
 )
 from payments.services import close_and_issue_receipt, pay_cash, pay_external
 
-TAKE = {PaymentIntent.Method.CASH: pay_cash, PaymentIntent.Method.EXTERNAL: pay_external}
+TAKE: dict[str, Callable[..., PaymentIntent]] = {PaymentIntent.Method.CASH: pay_cash, PaymentIntent.Method.EXTERNAL: pay_external}
 
 
 class PaymentViewSet(RestaurantViewSet):
