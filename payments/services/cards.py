@@ -296,13 +296,16 @@ def drive(attempt_id: UUID) -> None:
                 lambda: call("prepare", provider.prepare, account, request, attempt_id=attempt_id)
             ).provider_ref
         with restaurant_scope(restaurant_id):
-            settling.record_submitted(attempt_id, ref)
+            goes_on = settling.record_submitted(attempt_id, ref)
     except UnknownOutcome as error:
         with restaurant_scope(restaurant_id):
             settling.record_unknown(attempt_id, error)
         return
     except ProviderError as error:  # it moves no money, so whatever is definite means that none moved
         _fail(attempt, error)
+        return
+    if not goes_on:
+        _withdraw(attempt_id, ref)
         return
     _carry(
         attempt,
@@ -313,19 +316,32 @@ def drive(attempt_id: UUID) -> None:
 
 
 def check(attempt_id: UUID) -> None:
-    """Ask what became of an attempt and go by the answer; give it up where nobody waits for it any more."""
+    """Ask what became of an attempt and go by the answer; give it up where nobody waits for it any more.
+
+    Raises ProviderError only for one that is over: nobody asks about it again but whoever had the hint.
+    """
     restaurant_id = require_restaurant_id()
     with restaurant_scope(restaurant_id):
         attempt = PaymentAttempt.objects.select_related("intent", "account").get(pk=attempt_id)
         if attempt.account_id is None:
             return
-        account, request = _open(attempt)
+        if attempt.state == State.CREATED and _is_being_driven(attempt):
+            return
+        try:
+            account, request = _open(attempt)
+        except Misconfigured as error:  # its credentials cannot be read
+            _not_known_yet(attempt, error)
+            return
     provider = PROVIDERS[account.provider]
     try:
         found = call("fetch", provider.fetch, account, request, attempt.provider_ref, attempt_id=attempt_id)
     except ProviderError as error:
+        if not attempt.is_open:
+            raise
         with restaurant_scope(restaurant_id):
             _not_known_yet(attempt, error)
+        return
+    if found.outcome in (Outcome.PAYABLE, Outcome.NOT_FOUND) and _is_being_driven(attempt):
         return
     if attempt.is_open and _is_to_be_cancelled(attempt, found):
         with restaurant_scope(restaurant_id):
@@ -359,7 +375,10 @@ def cancel_at_provider(attempt_id: UUID, ref: str = "") -> None:
             _not_known_yet(attempt, error)
         return
     with restaurant_scope(restaurant_id):
-        settling.record(attempt_id, answer)
+        if not answer.provider_ref and _may_arrive_yet(attempt):
+            settling.record_unknown(attempt_id)  # it stays to be cancelled, and is asked about again
+        else:
+            settling.record(attempt_id, answer)
 
 
 # Steps
@@ -485,10 +504,15 @@ def _carry(attempt: PaymentAttempt, ask: Callable[[], Snapshot]) -> None:
         _decline(attempt, error.code)
     except InvalidRequest as error:  # our mistake; yet ask before believing that nothing happened
         logger.error("%s finds our request wrong: %s %s", attempt.provider, error.code, error)
+        if attempt.state == State.AUTHORIZED:
+            return
         with restaurant_scope(restaurant_id):
             settling.record_cancel_pending(attempt.pk)
         cancel_at_provider(attempt.pk)
     except ProviderError as error:
+        if attempt.state == State.AUTHORIZED:  # what is held stays so, to be captured later
+            logger.warning("%s could not be captured: %s %s", attempt.pk, error.error_class, error)
+            return
         _fail(attempt, error)
     else:
         if answer.outcome == Outcome.DECLINED:
@@ -519,6 +543,9 @@ def _not_known_yet(attempt: PaymentAttempt, error: ProviderError) -> None:
     """Asking failed, whatever the reason: that says nothing about the money."""
     if isinstance(error, Misconfigured) and attempt.account_id:
         accounts.mark_degraded(attempt.account_id, str(error))
+    if attempt.state == State.REQUIRES_ACTION and not settling.is_out_of_time(attempt):
+        settling.record_not_seen(attempt.pk)
+        return
     settling.record_unknown(attempt.pk, error)
     if attempt.is_open and attempt.created_at < timezone.now() - DECISION_AFTER:
         raise_issue(
@@ -530,6 +557,30 @@ def _not_known_yet(attempt: PaymentAttempt, error: ProviderError) -> None:
             payment_id=attempt.intent_id,
             ours_minor=attempt.intent.amount_minor,
         )
+
+
+def _withdraw(attempt_id: UUID, ref: str) -> None:
+    """Somebody gave the attempt up before anything was asked for it: nor will it be."""
+    if ref:
+        cancel_at_provider(attempt_id, ref)
+        return
+    with restaurant_scope(require_restaurant_id()):
+        settling.record(attempt_id, Snapshot(Outcome.CANCELED))
+
+
+def _is_being_driven(attempt: PaymentAttempt) -> bool:
+    """Whether whoever began it may be between two calls: a webhook or a look from the till is too early."""
+    return attempt.state in (State.CREATED, State.SUBMITTED) and _is_young(attempt)
+
+
+def _may_arrive_yet(attempt: PaymentAttempt) -> bool:
+    """Whether what was asked for in one step may be on its way to a provider who does not know it yet."""
+    is_two_step = PROVIDERS[attempt.provider].capabilities.two_step
+    return attempt.sent_at is not None and not is_two_step and _is_young(attempt)
+
+
+def _is_young(attempt: PaymentAttempt) -> bool:
+    return timezone.now() < attempt.created_at + datetime.timedelta(seconds=DRIVER_LEASE_SECONDS)
 
 
 def _is_to_be_cancelled(attempt: PaymentAttempt, found: Snapshot) -> bool:

@@ -419,6 +419,9 @@ def _reserve(payment: PaymentIntent, amount: int, tip: int) -> None:
 
 
 def _release(refund: Refund) -> None:
+    """Nothing was set aside for one that was made elsewhere."""
+    if refund.source == Refund.Source.EXTERNAL:
+        return
     PaymentIntent.objects.filter(pk=refund.intent_id).update(
         refund_reserved_minor=F("refund_reserved_minor") - refund.amount_minor,
         tip_refund_reserved_minor=F("tip_refund_reserved_minor") - refund.tip_minor,
@@ -428,7 +431,7 @@ def _release(refund: Refund) -> None:
 def _move(refund: Refund, *, back: bool, was_open: bool) -> None:
     """The money went to the guest, or (`back`) came back from the bank."""
     sign = -1 if back else 1
-    if was_open and refund.source == Refund.Source.OURS:
+    if was_open:
         _release(refund)
     PaymentIntent.objects.filter(pk=refund.intent_id).update(
         refunded_minor=F("refunded_minor") + sign * refund.amount_minor,

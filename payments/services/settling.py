@@ -152,14 +152,18 @@ def record(attempt_id: UUID, snapshot: Snapshot, *, actor: dict[str, Any] | None
 
 
 @transaction.atomic(savepoint=False)
-def record_submitted(attempt_id: UUID, provider_ref: str) -> None:
-    """Save by what name the provider knows the attempt, before anything is asked that may move money."""
+def record_submitted(attempt_id: UUID, provider_ref: str) -> bool:
+    """Save by what name the provider knows the attempt, before anything is asked that may move money.
+
+    Returns False where it was given up meanwhile: then nothing may be asked any more.
+    """
     attempt = lock_attempt(attempt_id)
-    if attempt.state == State.CREATED:
-        attempt.state = State.SUBMITTED
+    goes_on = attempt.state == State.CREATED
+    if goes_on:
+        attempt.state, attempt.sent_at = State.SUBMITTED, timezone.now()
     attempt.provider_ref = provider_ref or attempt.provider_ref
-    attempt.sent_at = attempt.sent_at or timezone.now()
     attempt.save(update_fields=["state", "provider_ref", "sent_at"])
+    return goes_on
 
 
 @transaction.atomic(savepoint=False)
@@ -178,12 +182,21 @@ def record_unknown(attempt_id: UUID, error: ProviderError | None = None) -> None
         return
     if attempt.state != State.CANCEL_PENDING:
         attempt.state = State.UNKNOWN
-    attempt.error_class = error.error_class if error else attempt.error_class
-    attempt.provider_code = (error.code if error else attempt.provider_code)[:80]
+    if error and attempt.error_class != "declined":  # what it was refused for outlasts a lost answer
+        attempt.error_class, attempt.provider_code = error.error_class, error.code[:80]
     attempt.next_check_at = _later(UNKNOWN_CHECKS[min(attempt.checks, len(UNKNOWN_CHECKS) - 1)])
     attempt.lease_until = None
     attempt.save(update_fields=["state", "error_class", "provider_code", "next_check_at", "lease_until"])
     _tell(attempt, "payment.unknown", THE_SYSTEM)
+
+
+@transaction.atomic(savepoint=False)
+def record_not_seen(attempt_id: UUID) -> None:
+    """A look failed while a guest has time to pay: that changes nothing, and is made up for soon."""
+    attempt = lock_attempt(attempt_id)
+    if attempt.is_open:
+        attempt.next_check_at, attempt.lease_until = _later(_waiting_seconds(attempt)), None
+        attempt.save(update_fields=["next_check_at", "lease_until"])
 
 
 @transaction.atomic(savepoint=False)
@@ -276,9 +289,10 @@ def _end(
             *["state", "settled_at", "next_check_at", "next_action", "error_class", "provider_code"],
         ]
     )
-    payment.state = PaymentIntent.State.FAILED if state == State.FAILED else PaymentIntent.State.CANCELED
-    payment.settled_at = now
-    payment.save(update_fields=["state", "settled_at"])
+    if payment.state != PaymentIntent.State.PAID:  # by an earlier attempt, whose money was reported late
+        payment.state = PaymentIntent.State.FAILED if state == State.FAILED else PaymentIntent.State.CANCELED
+        payment.settled_at = now
+        payment.save(update_fields=["state", "settled_at"])
     money.release(payment.order_id, payment.amount_minor, part_id=payment.part_id)
     resolve_issue(Kind.UNKNOWN_TOO_LONG, f"attempt:{attempt.pk}", "The provider took nothing.")
     method, provider = payment.method, attempt.provider
