@@ -71,6 +71,7 @@ class ProviderAccount(TenantModel):
 
     class Meta:
         db_table = "payments_provideraccount"
+        verbose_name = "payment account"
         ordering = ["priority", "created_at"]
         constraints = [
             models.UniqueConstraint(
@@ -101,6 +102,7 @@ class Terminal(TenantModel):
 
     class Meta:
         db_table = "payments_terminal"
+        verbose_name = "card reader"
         ordering = ["label"]
         constraints = [
             models.UniqueConstraint(

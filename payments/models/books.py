@@ -15,6 +15,7 @@ class LedgerTransaction(TenantModel):
 
     class Meta:
         db_table = "payments_ledgertransaction"
+        verbose_name = "booking"
         constraints = [
             models.UniqueConstraint(fields=["restaurant", "key"], name="payments_ledgertransaction_key")
         ]
@@ -43,6 +44,8 @@ class LedgerEntry(TenantModel):
 
     class Meta:
         db_table = "payments_ledgerentry"
+        verbose_name = "entry"
+        verbose_name_plural = "entries"
         indexes = [
             models.Index(fields=["restaurant", "transaction"], name="payments_entry_transaction"),
             models.Index(fields=["restaurant", "account"], name="payments_entry_account"),
@@ -101,6 +104,8 @@ class ReceiptDelivery(TenantModel):
 
     class Meta:
         db_table = "payments_receiptdelivery"
+        verbose_name = "mail"
+        verbose_name_plural = "mails"
         ordering = ["-created_at"]
         indexes = [
             models.Index(fields=["restaurant", "receipt"], name="payments_delivery_receipt"),

@@ -143,6 +143,7 @@ class DayClose(TenantModel):
 
     class Meta:
         db_table = "payments_dayclose"
+        verbose_name = "Z report"
         ordering = ["-business_date"]
         constraints = [
             models.UniqueConstraint(fields=["restaurant", "business_date"], name="payments_dayclose_day"),

@@ -41,6 +41,7 @@ class WebhookEvent(TenantModel):
 
     class Meta:
         db_table = "payments_webhookevent"
+        verbose_name = "webhook"
         ordering = ["-received_at"]
         constraints = [
             models.UniqueConstraint(

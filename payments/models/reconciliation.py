@@ -27,6 +27,8 @@ class ReconciliationRun(TenantModel):
 
     class Meta:
         db_table = "payments_reconciliationrun"
+        verbose_name = "comparison with a provider"
+        verbose_name_plural = "comparisons with providers"
         ordering = ["-started_at"]
         indexes = [models.Index(fields=["restaurant", "account"], name="payments_run_account")]
 
@@ -81,6 +83,7 @@ class ReconciliationIssue(TenantModel):
 
     class Meta:
         db_table = "payments_reconciliationissue"
+        verbose_name = "issue"
         ordering = ["-found_at"]
         constraints = [
             models.UniqueConstraint(

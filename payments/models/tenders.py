@@ -79,6 +79,7 @@ class PaymentIntent(TenantModel):
 
     class Meta:
         db_table = "payments_paymentintent"
+        verbose_name = "payment"
         constraints = [
             models.UniqueConstraint(fields=["restaurant", "client_key"], name="payments_paymentintent_key"),
             models.CheckConstraint(
@@ -170,6 +171,7 @@ class PaymentAttempt(TenantModel):
 
     class Meta:
         db_table = "payments_paymentattempt"
+        verbose_name = "attempt"
         constraints = [
             models.UniqueConstraint(fields=["restaurant", "intent", "n"], name="payments_paymentattempt_n"),
             models.UniqueConstraint(
@@ -342,6 +344,8 @@ class ProviderCall(TenantModel):
 
     class Meta:
         db_table = "payments_providercall"
+        verbose_name = "call to a provider"
+        verbose_name_plural = "calls to providers"
         ordering = ["created_at"]
         indexes = [models.Index(fields=["restaurant", "attempt"], name="payments_call_attempt")]
 
