@@ -56,7 +56,8 @@ CHECKS = {
            AND (b.captured_minor, b.refunded_minor) IS DISTINCT FROM (p.captured, p.refunded)
         UNION ALL
         SELECT 'order ' || o.id, format('%%s, total %%s, paid %%s, sale undone %%s, and no issue says so',
-                                        o.status, o.total_minor, o.captured_minor - o.refunded_minor, r.undone)
+                                        o.status, o.total_minor, o.captured_minor - o.refunded_minor,
+                                        r.undone)
           FROM orders_order o
           CROSS JOIN LATERAL (
                SELECT coalesce(sum(f.reversed_sale_minor), 0) AS undone
@@ -128,7 +129,8 @@ CHECKS = {
                                       FROM jsonb_array_elements(f.tax_lines) line)), 0) AS tax
                  FROM payments_refund f JOIN payments_paymentintent i
                       ON i.restaurant_id = f.restaurant_id AND i.id = f.intent_id
-                WHERE i.restaurant_id = o.restaurant_id AND i.order_id = o.id AND f.state = 'succeeded') undone
+                WHERE i.restaurant_id = o.restaurant_id AND i.order_id = o.id
+                  AND f.state = 'succeeded') undone
           CROSS JOIN LATERAL (
                SELECT CASE WHEN o.status = 'closed' THEN o.total_minor ELSE 0 END - undone.total AS total,
                       CASE WHEN o.status = 'closed' THEN o.tax_minor ELSE 0 END - undone.tax AS tax) sold
@@ -244,7 +246,8 @@ CHECKS = {
 # What the last reconciliation found and nobody has settled: our books and a provider's do not agree.
 PROVIDER_CHECKS = {
     "I1": """
-        SELECT 'issue ' || id, format('%%s: %%s, ours %%s, theirs %%s', kind, subject, ours_minor, theirs_minor)
+        SELECT 'issue ' || id,
+               format('%%s: %%s, ours %%s, theirs %%s', kind, subject, ours_minor, theirs_minor)
           FROM payments_reconciliationissue
          WHERE restaurant_id = %(restaurant)s AND resolved_at IS NULL
            AND kind IN ('ours_only', 'theirs_only', 'amount_differs', 'payout_differs')

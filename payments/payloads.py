@@ -6,7 +6,7 @@ Values are ready for JSON: ids and times are text, money is in minor units.
 import datetime
 from typing import Any
 
-from .models import PaymentAttempt, PaymentIntent, Receipt, Refund
+from .models import PaymentAttempt, PaymentIntent, Receipt, ReceiptDelivery, Refund
 
 
 def payment_payload(payment: PaymentIntent) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def refund_payload(refund: Refund) -> dict[str, Any]:
         "payment_id": str(payment.pk),
         "order_id": str(payment.order_id),
         "state": refund.state,
-        "source": refund.source,
+        "made_at": refund.source,
         "method": payment.method,
         "currency": payment.order.currency,
         "amount_minor": refund.amount_minor,
@@ -97,6 +97,20 @@ def _attempt(attempt: PaymentAttempt) -> dict[str, Any]:
 def receipt_payload(receipt: Receipt) -> dict[str, Any]:
     """The receipt as it was issued."""
     return {"id": str(receipt.pk), "order_id": str(receipt.order_id), **receipt.content}
+
+
+def delivery_payload(delivery: ReceiptDelivery) -> dict[str, Any]:
+    """A receipt on its way by mail; the address itself is nobody's business. Load its receipt with it."""
+    return {
+        "id": str(delivery.pk),
+        "order_id": str(delivery.receipt.order_id),
+        "receipt_id": str(delivery.receipt_id),
+        "address_hint": delivery.address_hint,
+        "state": delivery.state,
+        "tries": delivery.tries,
+        "created_at": time_text(delivery.created_at),
+        "sent_at": time_text(delivery.sent_at) if delivery.sent_at else None,
+    }
 
 
 def time_text(moment: datetime.datetime) -> str:

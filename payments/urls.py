@@ -12,7 +12,7 @@ from .views.drawers import (
     OpenDrawerView,
     ReopenDrawerView,
 )
-from .views.receipts import ReceiptPageView, ReceiptView
+from .views.receipts import MailReceiptView, ReceiptEscposView, ReceiptPageView, ReceiptView
 from .views.tenders import CloseOrderView, PaymentViewSet
 
 ORDER = "orders/<uuid:order_id>"
@@ -34,6 +34,8 @@ urlpatterns = [
     path(f"{ORDER}/close", CloseOrderView.as_view()),
     path(f"{ORDER}/receipt", ReceiptView.as_view()),
     path(f"{ORDER}/receipt/print", ReceiptPageView.as_view()),
+    path(f"{ORDER}/receipt/escpos", ReceiptEscposView.as_view()),
+    path(f"{ORDER}/receipt/mail", MailReceiptView.as_view()),
     path("drawers", DrawerListView.as_view()),
     path("drawers/<uuid:drawer_id>/sessions", OpenDrawerView.as_view()),
     path(SESSION, DrawerSessionView.as_view()),

@@ -30,7 +30,7 @@ from .services.editing import menu_version
 
 LEGAL_FIELDS = [
     *["name", "address", "vat_number", "timezone", "business_day_cutoff"],
-    *["service_charge_kind", "service_charge_percent", "service_charge_min_covers"],
+    *["service_charge_kind", "service_charge_percent", "service_charge_min_covers", "refund_limit_minor"],
 ]
 
 
@@ -50,6 +50,7 @@ class RestaurantForm(ServiceForm):
             "service_charge_kind",
             "service_charge_percent",
             "service_charge_min_covers",
+            "refund_limit_minor",
         ]
 
     def call_service(self) -> Restaurant:

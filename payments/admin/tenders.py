@@ -13,7 +13,14 @@ from fynlo.money import format_money
 from fynlo.office import ReadOnlyAdmin, ReadOnlyInline
 from orders.admin import OrderAdmin
 from payments.errors import NoReceipt
-from payments.models import LedgerEntry, LedgerTransaction, PaymentAttempt, PaymentIntent, Receipt
+from payments.models import (
+    LedgerEntry,
+    LedgerTransaction,
+    PaymentAttempt,
+    PaymentIntent,
+    Receipt,
+    ReceiptDelivery,
+)
 from payments.receipts import render_receipt
 from payments.services import print_receipt
 
@@ -102,6 +109,13 @@ class LedgerTransactionAdmin(ReadOnlyAdmin):
     inlines = [LedgerEntryInline]
 
 
+class DeliveryInline(ReadOnlyInline):
+    model = ReceiptDelivery
+    fields = ["created_at", "address_hint", "state", "tries", "last_error", "sent_at"]
+    verbose_name = "delivery by e-mail"
+    verbose_name_plural = "deliveries by e-mail"
+
+
 @admin.register(Receipt)
 class ReceiptAdmin(ReadOnlyAdmin):
     empty_text = "No receipts yet: closing a bill issues one."
@@ -111,6 +125,7 @@ class ReceiptAdmin(ReadOnlyAdmin):
     ordering = ["-number"]
     fields = ["number", "order", "total", "issued_at", "printed_at", "page", "what_it_says"]
     readonly_fields = ["total", "page", "what_it_says"]
+    inlines = [DeliveryInline]
 
     def get_urls(self) -> list[Any]:
         page = self.admin_site.admin_view(self.page_view)

@@ -3,6 +3,7 @@
 Guards the beginning of payments only. What became of those under way is always asked.
 """
 
+import contextlib
 import functools
 import logging
 from collections.abc import Callable
@@ -54,10 +55,8 @@ def _note(provider: str, account_id: UUID, error: UnknownOutcome | None) -> None
         if error is not None:
             raise error
 
-    try:
+    with contextlib.suppress(pybreaker.CircuitBreakerError, UnknownOutcome):
         breaker.call(tell)
-    except (pybreaker.CircuitBreakerError, UnknownOutcome):
-        pass
     CIRCUIT_STATE.labels(provider).set(STATES[breaker.current_state])
 
 

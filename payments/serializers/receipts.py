@@ -68,6 +68,8 @@ class ReceiptSplitSerializer(serializers.Serializer):
 class ReceiptPaymentSerializer(serializers.Serializer):
     id = serializers.UUIDField()
     method = serializers.ChoiceField(choices=PaymentIntent.Method.choices)
+    card_brand = serializers.CharField(allow_blank=True)
+    card_last4 = serializers.CharField(allow_blank=True)
     part = serializers.CharField(
         allow_blank=True, help_text="The label of the part it paid, where the bill was divided."
     )

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 
 from fynlo.tenancy.scope import bind_restaurant, require_restaurant_id, restaurant_scope
 
-from . import cards, inbox, refunds
+from . import cards, inbox, mailing, refunds
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ def sweep_restaurant(restaurant_id: int) -> int:
             taken += _safely("attempt", attempt_id, cards.check)
         for refund_id in _take("payments_refund"):
             taken += _safely("refund", refund_id, refunds.check_refund)
+        taken += mailing.send_due_receipts()
     return taken
 
 

@@ -11,11 +11,18 @@ from accounts.permissions import ServesGuests
 from fynlo.api.renderers import JSONRenderer
 from fynlo.api.views import RestaurantView
 from payments.errors import NoReceipt
+from payments.escpos import receipt_bytes
 from payments.models import Receipt
-from payments.payloads import receipt_payload
+from payments.payloads import delivery_payload, receipt_payload
 from payments.receipts import render_receipt
-from payments.serializers.receipts import ReceiptSerializer
+from payments.serializers.receipts import (
+    DeliverySerializer,
+    EscposQuerySerializer,
+    MailReceiptSerializer,
+    ReceiptSerializer,
+)
 from payments.services import print_receipt
+from payments.services.mailing import mail_receipt
 
 
 class ReceiptView(RestaurantView):
@@ -50,3 +57,41 @@ class ReceiptPageView(RestaurantView):
         """The receipt as a page to print. Asked for again, it is marked as a copy."""
         receipt, copy = print_receipt(order_id)
         return Response(render_receipt(receipt, copy=copy), headers={"Cache-Control": "no-store"})
+
+
+class EscposRenderer(BaseRenderer):
+    """Bytes for a receipt printer where there are any; a problem stays JSON."""
+
+    media_type = "application/octet-stream"
+    format = "escpos"
+    charset = None
+    render_style = "binary"
+
+    def render(self, data: Any, *args: Any, **kwargs: Any) -> bytes:
+        return data if isinstance(data, bytes) else JSONRenderer().render(data)
+
+
+class ReceiptEscposView(RestaurantView):
+    permission_classes = [ServesGuests]
+    renderer_classes = [EscposRenderer]
+
+    @extend_schema(
+        parameters=[EscposQuerySerializer], responses={(200, "application/octet-stream"): OpenApiTypes.BINARY}
+    )
+    def get(self, request: Any, order_id: Any, **kwargs: Any) -> Response:
+        """The receipt for a printer that speaks ESC/POS. Asked for again, it is marked as a copy."""
+        asked = EscposQuerySerializer.read(request.query_params.dict())
+        receipt, copy = print_receipt(order_id)
+        printed = receipt_bytes(receipt.content, columns=asked["columns"], copy=copy, drawer=asked["drawer"])
+        return Response(printed, headers={"Cache-Control": "no-store"})
+
+
+class MailReceiptView(RestaurantView):
+    permission_classes = [ServesGuests]
+
+    @extend_schema(request=MailReceiptSerializer, responses={202: DeliverySerializer})
+    def post(self, request: Any, order_id: Any, **kwargs: Any) -> Response:
+        """Send the receipt of a closed order to a guest by e-mail, as soon as the mail service takes it."""
+        asked = MailReceiptSerializer.read(request.data)
+        delivery = mail_receipt(order_id, by=request.user, **asked)
+        return Response(delivery_payload(delivery), status=202)

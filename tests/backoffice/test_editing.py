@@ -146,7 +146,8 @@ def test_the_restaurants_own_row(restaurant, owner, office):
     form = {
         **{"name": "The Copper Pan", "timezone": "Europe/London", "business_day_cutoff": "04:00"},
         **{"warn_after_seconds": "300", "late_after_seconds": "600", "vat_number": "GB123456789"},
-        **{"currency": "JPY", "slug": "stolen", "status": "suspended"},
+        **{"service_charge_kind": "none", "service_charge_percent": "0", "service_charge_min_covers": "1"},
+        **{"refund_limit_minor": "20.00", "currency": "JPY", "slug": "stolen", "status": "suspended"},
     }
     assert client.post(place, {**form, "timezone": "Mars/Base"}).status_code == 200
     assert client.post(place, form).status_code == 302

@@ -97,10 +97,15 @@ def test_a_receipt_says_all_of_it(restaurant, waiter, till, scene):
         "total_minor": 3410,
         "tax_minor": 568,
         "taxes": [{"letter": "A", "percent": "20", "gross_minor": 3410, "net_minor": 2842, "tax_minor": 568}],
+        "service_charge": None,
+        "split": None,
         "payments": [
             {
                 "id": first["id"],
                 "method": "cash",
+                "part": "",
+                "card_brand": "",
+                "card_last4": "",
                 "amount_minor": 1000,
                 "tip_minor": 0,
                 "tendered_minor": 1000,
@@ -109,6 +114,9 @@ def test_a_receipt_says_all_of_it(restaurant, waiter, till, scene):
             {
                 "id": second["id"],
                 "method": "cash",
+                "part": "",
+                "card_brand": "",
+                "card_last4": "",
                 "amount_minor": 2410,
                 "tip_minor": 200,
                 "tendered_minor": 3000,
