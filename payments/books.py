@@ -160,7 +160,9 @@ def book_dispute(attempt: PaymentAttempt, dispute: Dispute, *, status: str, at: 
 
 
 def book_payout(payout: Payout, *, at: datetime.datetime) -> None:
-    """Money left the provider for the restaurant's bank."""
+    """Money left the provider for the restaurant's bank: once, however often it is listed."""
+    if LedgerTransaction.objects.filter(key=f"payout:{payout.pk}").exists():
+        return
     entries = [(BANK, payout.amount_minor), (f"clearing:{payout.account_id}", -payout.amount_minor)]
     _post(f"payout:{payout.pk}", entries, at, lock_today()[1], payout.currency)
 

@@ -28,7 +28,10 @@ from payments.serializers.tenders import (
 )
 from payments.services import close_and_issue_receipt, pay_cash, pay_external
 
-TAKE: dict[str, Callable[..., PaymentIntent]] = {PaymentIntent.Method.CASH: pay_cash, PaymentIntent.Method.EXTERNAL: pay_external}
+TAKE: dict[str, Callable[..., PaymentIntent]] = {
+    PaymentIntent.Method.CASH: pay_cash,
+    PaymentIntent.Method.EXTERNAL: pay_external,
+}
 
 
 class PaymentViewSet(RestaurantViewSet):
