@@ -260,6 +260,7 @@ SPECTACULAR_SETTINGS = {
         "OrderStatus": "orders.models.Order.Status",
         "OrderItemStatus": "orders.models.OrderItem.Status",
         "KitchenTicketStatus": "orders.models.KitchenTicket.Status",
+        "ServiceChargeKind": "restaurants.models.ServiceCharge",
         "SplitKind": "orders.models.BillSplit.Kind",
         "PaymentMethod": "payments.models.PaymentIntent.Method",
         "PaymentState": "payments.models.PaymentIntent.State",

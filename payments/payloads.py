@@ -6,7 +6,16 @@ Values are ready for JSON: ids and times are text, money is in minor units.
 import datetime
 from typing import Any
 
-from .models import PaymentAttempt, PaymentIntent, Receipt, ReceiptDelivery, Refund
+from .models import (
+    PaymentAttempt,
+    PaymentIntent,
+    ProviderAccount,
+    Receipt,
+    ReceiptDelivery,
+    ReconciliationIssue,
+    Refund,
+    Terminal,
+)
 
 
 def payment_payload(payment: PaymentIntent) -> dict[str, Any]:
@@ -110,6 +119,45 @@ def delivery_payload(delivery: ReceiptDelivery) -> dict[str, Any]:
         "tries": delivery.tries,
         "created_at": time_text(delivery.created_at),
         "sent_at": time_text(delivery.sent_at) if delivery.sent_at else None,
+    }
+
+
+def account_payload(row: ProviderAccount, webhook_url: str) -> dict[str, Any]:
+    """Load it with its terminals."""
+    return {
+        "id": str(row.pk),
+        "provider": row.provider,
+        "connection": row.kind,
+        "mode": row.mode,
+        "account_status": row.status,
+        "status_detail": row.status_detail,
+        "external_account_id": row.external_account_id,
+        "key_hint": row.key_hint,
+        "priority": row.priority,
+        "webhook_url": webhook_url,
+        "terminals": [terminal_payload(t, row.provider) for t in row.terminals.all() if t.is_active],
+    }
+
+
+def terminal_payload(row: Terminal, provider: str) -> dict[str, Any]:
+    return {"id": str(row.pk), "name": row.label, "provider": provider, "is_online": row.is_online}
+
+
+def issue_payload(row: ReconciliationIssue) -> dict[str, Any]:
+    return {
+        "id": str(row.pk),
+        "about": row.kind,
+        "subject": row.subject,
+        "detail": row.detail,
+        "order_id": str(row.order_id) if row.order_id else None,
+        "payment_id": str(row.payment_id) if row.payment_id else None,
+        "refund_id": str(row.refund_id) if row.refund_id else None,
+        "ours_minor": row.ours_minor,
+        "theirs_minor": row.theirs_minor,
+        "currency": row.currency,
+        "found_at": time_text(row.found_at),
+        "resolved_at": time_text(row.resolved_at) if row.resolved_at else None,
+        "resolution": row.resolution,
     }
 
 

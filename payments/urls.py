@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from .views.accounts import AccountViewSet, IssueViewSet, PaymentOptionsView
 from .views.cards import CardPaymentView, DecidePaymentView, PaymentActionsViewSet, RefundViewSet
 from .views.days import CloseDayView, DayListView, DayView, XReportView
 from .views.drawers import (
@@ -19,7 +20,17 @@ ORDER = "orders/<uuid:order_id>"
 PAYMENT = "payments/<uuid:payment_id>"
 SESSION = "drawer-sessions/<uuid:session_id>"
 
+ACCOUNT = "payment-accounts/<uuid:account_id>"
+
 urlpatterns = [
+    path("payment-options", PaymentOptionsView.as_view()),
+    path("payment-accounts", AccountViewSet.as_view({"get": "list", "post": "create"})),
+    path("payment-accounts/connect-stripe", AccountViewSet.as_view({"post": "connect"})),
+    path(f"{ACCOUNT}/check", AccountViewSet.as_view({"post": "check"})),
+    path(f"{ACCOUNT}/credentials", AccountViewSet.as_view({"post": "replace"})),
+    path(f"{ACCOUNT}/disconnect", AccountViewSet.as_view({"post": "disconnect"})),
+    path("issues", IssueViewSet.as_view({"get": "list"})),
+    path("issues/<uuid:issue_id>/settle", IssueViewSet.as_view({"post": "settle"})),
     path("payments", PaymentViewSet.as_view({"get": "list"})),
     path(PAYMENT, PaymentViewSet.as_view({"get": "retrieve"})),
     path(f"{PAYMENT}/retry", PaymentActionsViewSet.as_view({"post": "retry"})),

@@ -31,7 +31,7 @@ class CashDrawerForm(OfficeForm):
         super().__init__(*args, **kwargs)
         if "device" in self.fields:
             tills = Device.objects.filter(kind=Device.Kind.TILL, revoked_at=None)
-            self.fields["device"].queryset = tills  # type: ignore[attr-defined]
+            self.fields["device"].queryset = tills
             self.fields["device"].help_text = "The till that it opens with; its cash goes in here."
 
     def clean_is_active(self) -> bool:

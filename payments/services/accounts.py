@@ -1,7 +1,7 @@
 """A restaurant's accounts with providers: which one takes a payment, and with what credentials."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -174,6 +174,20 @@ def choose_account(
         if breaker.is_available(account.provider, account.id, _probe(account)):
             return account, terminal
     raise ProviderUnavailable if accounts else NoWayToPay
+
+
+def usable_accounts() -> list[ProviderAccount]:
+    """Those that may take payments here and now, with their readers, in the order in which they are asked."""
+    rows = ProviderAccount.objects.usable().filter(mode=mode_here()).prefetch_related("terminals")
+    return list(rows)
+
+
+def publishable_key(rows: Sequence[ProviderAccount]) -> str | None:
+    """What Stripe's own form on a till or page needs, of the first account that has one."""
+    for row in rows:
+        if row.provider == Provider.STRIPE and (account := _try_open(row)):
+            return str(account.secrets.get("publishable_key") or "") or None
+    return None
 
 
 def methods_of(provider: str) -> frozenset[str]:

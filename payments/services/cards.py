@@ -49,7 +49,13 @@ from payments.errors import (
     PaymentNotOver,
     TerminalBusy,
 )
-from payments.models import PaymentAttempt, PaymentIntent, ReconciliationIssue, Terminal
+from payments.models import (
+    PaymentAttempt,
+    PaymentIntent,
+    ProviderAccount,
+    ReconciliationIssue,
+    Terminal,
+)
 from payments.payloads import payment_payload
 from payments.providers import PROVIDERS
 from payments.providers.base import Account, ChargeRequest, Outcome, Snapshot
@@ -457,7 +463,7 @@ def _begin(
             "order": str(order.pk),
             "restaurant": str(account.restaurant_id),
         },
-        webhook_url=webhook_url(account),
+        webhook_url=webhook_address(account),
         **{**asked, "return_url": asked["return_url"] or settings.PUBLIC_URL},
     )
     attempt = new_row(
@@ -653,7 +659,7 @@ def idem_key(row_id: UUID, operation: str, n: int) -> str:
     return f"fy{base64.b32encode(row_id.bytes).decode().rstrip('=').lower()}{operation}{n}"
 
 
-def webhook_url(account: Account) -> str:
+def webhook_address(account: Account | ProviderAccount) -> str:
     """Where this account's provider tells us what happened."""
     return f"{settings.PUBLIC_URL}/webhooks/{account.provider}/{account.restaurant_id}/{account.public_id}"
 
