@@ -49,10 +49,14 @@ SECTIONS = {
     "Takings": {
         "Order": "Orders",
         "PaymentIntent": "Payments",
+        "ReconciliationIssue": "Money to look at",
+        "Refund": "Refunds",
         "Receipt": "Receipts",
         "DayClose": "Days closed",
         "DrawerSession": "Drawer counts",
         "LedgerTransaction": "Books",
+        "ReconciliationRun": "Compared with providers",
+        "Payout": "Payouts",
         "Event": "Event log",
     },
     "Menu": {
