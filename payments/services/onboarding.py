@@ -1,6 +1,6 @@
 """Stripe Connect: a restaurant opens an account of its own through the platform, and sells by itself."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from uuid import UUID
 
 from django.conf import settings
