@@ -16,6 +16,7 @@ ROLES = {
     "load_demo": "platform",
     "platform_owner": "platform",
     "replay_orders": "platform",
+    "rotate_payment_keys": "platform",
     "verify_journal": "platform",
 }
 

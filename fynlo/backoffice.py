@@ -70,6 +70,8 @@ SECTIONS = {
         "Membership": "Team",
         "Device": "Devices",
         "CashDrawer": "Cash drawers",
+        "ProviderAccount": "Payment accounts",
+        "WebhookEvent": "Webhooks",
         "Restaurant": "Settings",
     },
 }

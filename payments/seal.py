@@ -40,5 +40,14 @@ def reseal(sealed: str) -> str:
         raise SealBroken("None of PAYMENTS_SEAL_KEYS opens these credentials.") from error
 
 
+def is_current(sealed: str) -> bool:
+    """Whether the first of the keys opens it."""
+    try:
+        Fernet(settings.PAYMENTS_SEAL_KEYS[0]).decrypt(sealed.encode())
+    except InvalidToken:
+        return False
+    return True
+
+
 def _box() -> MultiFernet:
     return MultiFernet([Fernet(key) for key in settings.PAYMENTS_SEAL_KEYS])

@@ -1,3 +1,3 @@
 """Money in the back office: to look at, never to edit."""
 
-from . import cash, reconciliation, tenders  # noqa: F401 - register their models
+from . import cash, inbox, reconciliation, tenders  # noqa: F401 - register their models
