@@ -196,13 +196,14 @@ class Addresses:
     web: int
     ws: int
     platform: int
+    terminal: int
     metrics: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def free_from(cls, first: int) -> "Addresses":
         taken: set[int] = set()
         ports = {}
-        for offset, name in enumerate(("web", "ws", "platform")):
+        for offset, name in enumerate(("web", "ws", "platform", "terminal")):
             ports[name] = next_free_port(first + offset, taken)
             if ports[name] != first + offset:
                 say("server", f"port {first + offset} is taken: {name} listens on {ports[name]}")
@@ -320,6 +321,8 @@ def own_environment(at: Addresses) -> dict[str, str]:
         "PUBLIC_URL": at.url("web"),
         "PLATFORM_URL": at.url("platform"),
         "WEBSOCKET_URL": at.url("ws", "ws"),
+        # The test terminal speaks Square's API: see script/_terminal.py.
+        "SQUARE_BASE_URL": at.url("terminal"),
     }
 
 
@@ -357,7 +360,12 @@ def programs(running: Services, at: Addresses) -> list[Program]:
             *("--websocket-max-message-size", "65536", "fynlo.asgi:application"),
         ),
         program("platform", "platform", *granian(at.platform, workers=1)),
-        program("worker", "app", *("celery", "-A", "fynlo", "--quiet", "worker", "--concurrency", "1")),
+        program(
+            "worker",
+            "app",
+            *("celery", "-A", "fynlo", "--quiet", "worker", "--pool", "threads", "--concurrency", "4"),
+        ),
+        Program("terminal", [sys.executable, str(ROOT / "script/_terminal.py"), str(at.terminal)], common),
         program(
             "beat",
             "app",
@@ -463,6 +471,7 @@ class Supervisor:
             "kitchen screen": f"{web}/kitchen/",
             "API": f"{web}/api/docs/",
             "platform console": f"{platform}/",
+            "TEST TERMINAL": self.at.url("terminal"),
             "websockets": f"{self.at.url('ws', 'ws')}/ws/",
             "metrics": " ".join(f"127.0.0.1:{port}" for port in self.at.metrics.values()),
         }

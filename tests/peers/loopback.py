@@ -65,12 +65,14 @@ class LoopbackServer:
     It serves from the end of its constructor on: a subclass sets its own attributes first.
     """
 
+    wanted_port = 0  # any that is free
+
     def __init__(self, faults: Faults | None = None) -> None:
         self.faults = faults or Faults()
         self._open: set[socket.socket] = set()
         self._closing = threading.Event()
         handler = type("Handler", (_Handler,), {"peer": self})
-        self._server = _Server(("127.0.0.1", 0), handler)
+        self._server = _Server(("127.0.0.1", self.wanted_port), handler)
         self.port = int(self._server.server_port)
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread = threading.Thread(

@@ -88,12 +88,12 @@ class Seller:
 class SquareSimulator(Simulator):
     """Square behind a loopback URL: Square(token="any", base_url=simulator.url)."""
 
-    def __init__(self) -> None:
+    def __init__(self, document: openapi.Document | None = None) -> None:
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.sellers: dict[str, Seller] = {}
         self.tokens: dict[str, str] = {}  # bearer token -> merchant
         self.revoked: set[str] = set()
-        super().__init__(openapi.load(spec(SPEC), json.dumps(MERCHANT_PATHS)))
+        super().__init__(document or openapi.load(spec(SPEC), json.dumps(MERCHANT_PATHS)))
 
     def forget(self) -> None:
         self.sellers.clear()

@@ -15,6 +15,8 @@ from accounts.models import Device, Membership, Role, User
 from accounts.services import create_device, create_membership
 from accounts.staff import Staff
 from fynlo.tenancy.scope import restaurant_scope
+from payments.models import Terminal
+from payments.services.accounts import add_account
 from restaurants.demo import MENU
 from restaurants.menu_csv import read_menu_file
 from restaurants.models import Floor, KitchenStation, Restaurant, Table, TaxClass, TaxRate
@@ -76,6 +78,7 @@ def _copper_pot() -> tuple[Restaurant, dict[str, str]]:
         by = Staff(restaurant.pk, owner.pk, owner.name, owner.role)
         _furnish()
         import_menu(read_menu_file(MENU.read_bytes(), currency=restaurant.currency))
+        _test_terminal()
         for member, role, pin in TEAM:
             create_membership(name=member, role=role, pin=pin, by=by)
         create_membership(name=MANAGER[1], role=Role.MANAGER, email=MANAGER[0], by=by)
@@ -86,6 +89,17 @@ def _copper_pot() -> tuple[Restaurant, dict[str, str]]:
         # Long enough to look around; a real code lapses after minutes.
         Device.objects.update(join_code_expires_at=timezone.now() + datetime.timedelta(days=365))
     return restaurant, codes
+
+
+def _test_terminal() -> None:
+    """A card reader to try: the simulator of `script/server`, which speaks Square's API."""
+    account = add_account(
+        provider="square",
+        secrets={"access_token": "demo-square-token", "webhook_signature_keys": ["demo-square-key"]},
+        external_account_id="MLB95006C94960",
+        location_id="LB95006C949600",
+    )
+    Terminal.objects.create(account=account, reader_id="test-terminal", label="Test terminal")
 
 
 def _furnish() -> None:
