@@ -5,10 +5,14 @@ import re
 import pytest
 from django.apps import apps
 from django.contrib import admin
+from django.utils import timezone
 
 from accounts.models import Device, Membership
 from fynlo.events.models import Event
+from fynlo.tenancy.fields import uuid7
 from fynlo.tenancy.scope import restaurant_scope
+from payments.models import Payout, ReconciliationRun, WebhookEvent
+from payments.services.accounts import add_account
 from restaurants.models import Floor, MenuItem, ModifierGroup, Restaurant, TaxClass
 from tests.client import ApiClient
 from tests.orders.scene import look_at
@@ -20,9 +24,26 @@ def make_rows(restaurant, owner):
     """A bill from its first item to its receipt, paid into a drawer, and the day closed."""
     client = ApiClient(owner)
     session = open_with(client, make_drawer(restaurant), 0).json()
-    paid_and_closed(client, look_at(restaurant).order(look_at(restaurant).burger()))
-    count(client, session, 1250)
+    closed = paid_and_closed(client, look_at(restaurant).order(look_at(restaurant).burger()))
+    payment = closed["receipt"]["payments"][0]["id"]
+    client.post(f"payments/{payment}/refunds", {"id": str(uuid7()), "reason": "Cold", "amount_minor": 250})
+    count(client, session, 1000)
     assert close_day_of(client, today_of(restaurant)).status_code == 201
+    now = timezone.now()
+    with restaurant_scope(restaurant.pk):
+        account = add_account(provider="stripe", secrets={"secret_key": "sk_test_x"})
+        ReconciliationRun.objects.create(account=account, since=now, until=now, started_at=now)
+        Payout.objects.create(
+            account=account,
+            provider_ref="po_1",
+            amount_minor=1,
+            currency="GBP",
+            status="paid",
+            created_at=now,
+        )
+        WebhookEvent.objects.create(
+            account=account, event_id="evt_1", kind="x", raw=b"{}", next_try_at=now, received_at=now
+        )
 
 
 READ_ONLY = sorted(

@@ -1,4 +1,4 @@
-"""Seal the credentials of every payment account with the first of the keys: `manage.py rotate_payment_keys`."""
+"""Seal payment accounts' credentials with the first of the keys: `manage.py rotate_payment_keys`."""
 
 import json
 import sys
