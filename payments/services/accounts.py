@@ -226,7 +226,8 @@ def check_account(account_id: UUID) -> None:
         raise
     with restaurant_scope(restaurant_id):
         degraded = ProviderAccount.objects.filter(pk=account_id, status__in=[Status.DEGRADED, Status.PENDING])
-        degraded.update(status=Status.ACTIVE, status_detail="")
+        # Of a connected account Stripe says by itself whether it may charge: see onboarding.
+        degraded.exclude(kind=Kind.STRIPE_CONNECT).update(status=Status.ACTIVE, status_detail="")
 
 
 def refresh_terminals(account_id: UUID) -> list[Terminal]:

@@ -11,10 +11,8 @@ from accounts.permissions import Manages, ServesGuests
 from fynlo.api.pagination import CursorPagination
 from fynlo.api.views import RestaurantView, RestaurantViewSet
 from fynlo.tenancy.scope import restaurant_scope
-from payments.errors import CredentialsRefused, NoSuchAccount, ProviderUnavailable
 from payments.models import PaymentIntent, ProviderAccount, ReconciliationIssue
 from payments.payloads import account_payload, issue_payload, terminal_payload
-from payments.providers.errors import Misconfigured, ProviderError
 from payments.serializers.accounts import (
     AccountSerializer,
     AccountsSerializer,
@@ -28,7 +26,7 @@ from payments.serializers.accounts import (
     ReplaceCredentialsSerializer,
     SettleIssueSerializer,
 )
-from payments.services import accounts, onboarding
+from payments.services import accounts, keeping
 from payments.services.cards import webhook_address
 from payments.services.issues import settle_issue
 
@@ -85,55 +83,40 @@ class AccountViewSet(RestaurantViewSet):
         """Add an account by the restaurant's own keys, once the provider has taken them."""
         values = AddAccountSerializer.read(request.data)
         with restaurant_scope(request.user.restaurant_id):
-            row = accounts.add_account(**values)
-        self._ask(accounts.check_account, row.pk)
+            row = keeping.add_account(**values, by=request.user)
+        keeping.check_account(row.pk, by=request.user)
         return self._answer(request, row.pk, status=201)
 
     @extend_schema(request=ReplaceCredentialsSerializer, responses=AccountSerializer)
     def replace(self, request: Any, account_id: Any, **kwargs: Any) -> Response:
-        """Put new keys in; payments that it took go on being refunded through it."""
+        """Put new keys in; what is left out stays, and payments go on being refunded through the account."""
         values = ReplaceCredentialsSerializer.read(request.data)
         with restaurant_scope(request.user.restaurant_id):
-            accounts.replace_credentials(account_id, values["secrets"])
-        self._ask(accounts.check_account, account_id)
+            keeping.replace_keys(account_id, values["secrets"], by=request.user)
+        keeping.check_account(account_id, by=request.user)
         return self._answer(request, account_id)
 
     @extend_schema(request=None, responses=AccountSerializer)
     def check(self, request: Any, account_id: Any, **kwargs: Any) -> Response:
-        """Ask the provider whether it takes the account's keys, and which card readers it has."""
-        with restaurant_scope(request.user.restaurant_id):
-            row = ProviderAccount.objects.filter(pk=account_id).first()
-        if row is None:
-            raise NoSuchAccount
-        if row.kind == ProviderAccount.Kind.STRIPE_CONNECT:
-            self._ask(onboarding.refresh_connected, account_id)
-        self._ask(accounts.check_account, account_id)
-        self._ask(accounts.refresh_terminals, account_id)
+        """Ask the provider whether the account can take cards, and which card readers it has."""
+        keeping.check_account(account_id, by=request.user)
+        keeping.refresh_terminals(account_id, by=request.user)
         return self._answer(request, account_id)
 
     @extend_schema(request=None, responses=AccountSerializer)
     def disconnect(self, request: Any, account_id: Any, **kwargs: Any) -> Response:
         """Take no more payments with it; what it took can still be refunded."""
         with restaurant_scope(request.user.restaurant_id):
-            accounts.disconnect_account(account_id)
+            keeping.disconnect_account(account_id, by=request.user)
         return self._answer(request, account_id)
 
     @extend_schema(request=ConnectStripeSerializer, responses={201: OnboardingSerializer})
     def connect(self, request: Any, **kwargs: Any) -> Response:
         """Open an account at Stripe through the platform; the owner goes on at `url`."""
         values = ConnectStripeSerializer.read(request.data)
-        begun = self._ask(onboarding.connect_stripe, by=request.user, **values)
+        begun = keeping.connect_stripe(**values, by=request.user)
         with restaurant_scope(request.user.restaurant_id):
             return Response({"account": _shown(begun.account), "url": begun.url}, status=201)
-
-    def _ask(self, ask: Any, *args: Any, **kwargs: Any) -> Any:
-        """Do what asks a provider; its refusal is the caller's to see, in plain words."""
-        try:
-            return ask(*args, **kwargs)
-        except Misconfigured as error:
-            raise CredentialsRefused(f"The provider does not take these credentials: {error}") from error
-        except ProviderError as error:
-            raise ProviderUnavailable("The provider does not answer just now; try again.") from error
 
     def _answer(self, request: Any, account_id: Any, status: int = 200) -> Response:
         with restaurant_scope(request.user.restaurant_id):
