@@ -3,7 +3,9 @@
 import pytest
 
 from payments.escpos import receipt_rows
-from tests.payments.bills import close, open_bill, paid_and_closed, pay
+from tests.client import ApiClient
+from tests.orders.scene import refused
+from tests.payments.bills import close, everything, open_bill, paid_and_closed, pay
 
 CUT = b"\x1dV\x00"
 OPEN_DRAWER = b"\x1bp"
@@ -82,3 +84,25 @@ def test_no_receipt_no_paper(till, scene, restaurant):
     answer = till.get(f"orders/{bill['id']}/receipt/escpos?columns=7")
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "columns")
     assert till.get(f"orders/{bill['id']}/receipt/escpos").content.count(b"COPY") == 0
+
+
+@pytest.mark.parametrize("columns", [32, 42, 48])
+def test_nothing_is_wider_than_the_paper(closed, columns):
+    receipt = {**closed["receipt"], "currency": "KWD"}
+    receipt["taxes"] = [{**tax, "gross_minor": 10**12} for tax in receipt["taxes"]]
+    receipt["seller"]["name"] = "A restaurant whose name is longer than any paper is wide"
+    receipt["order"]["customer_name"] = "x" * 80
+    assert max(len(line) for line in rows(receipt, columns, copy=True)) <= columns
+
+
+def test_a_stranger_prints_nothing_here(restaurant, stranger, cook, till, closed):
+    before = everything(restaurant)
+    path = f"orders/{closed['id']}/receipt/escpos"
+    for client, status, code in [
+        (ApiClient(stranger, restaurant_id=restaurant.pk), 403, "wrong_restaurant"),
+        (ApiClient(stranger), 404, "no_receipt"),
+        (ApiClient(cook), 403, "permission_denied"),
+        (ApiClient(restaurant_id=restaurant.pk), 401, "not_authenticated"),
+    ]:
+        refused(client.get(path), status, code)
+    assert everything(restaurant) == before

@@ -16,7 +16,7 @@ from tests import factories
 from tests.client import ApiClient
 from tests.orders.scene import look_at
 
-from .bills import close, open_bill, paid_and_closed, pay
+from .bills import close, in_books, open_bill, paid_and_closed, pay
 
 SELLER = {
     "address": "12 Mill Lane\nHebden Bridge\nHX7 8AA",
@@ -266,3 +266,73 @@ def test_only_the_page_is_html(till, scene):
     assert refused.status_code == 406
     assert till.get(path, Accept="application/json")["Content-Type"] == "application/json"
     assert "Copy" not in words(page_of(till, closed))  # what was refused was not printed
+
+
+def charge_service(restaurant: Restaurant, kind: str) -> None:
+    with restaurant_scope(restaurant.pk):
+        Restaurant.objects.filter(pk=restaurant.pk).update(
+            service_charge_kind=kind, service_charge_percent="12.5"
+        )
+
+
+def test_an_optional_service_charge_says_so_and_bears_no_vat(restaurant, till, scene):
+    charge_service(restaurant, "optional")
+    closed = paid_and_closed(till, scene.order(scene.burger(2)))
+    receipt = closed["receipt"]
+    assert receipt["service_charge"] == {"kind": "optional", "percent": "12.5", "amount_minor": 313}
+    assert (receipt["total_minor"], receipt["tax_minor"]) == (2813, 417)
+    text = words(page_of(till, closed))
+    for passage in [
+        "Subtotal £25.00 Optional service charge 12.5% £3.13 Total £28.13",
+        "A 20% 20.83 4.17 25.00",
+        "The service charge is optional and bears no VAT.",
+    ]:
+        assert passage in text
+    assert in_books(restaurant, closed)["sale"] == {
+        "receivable": 2813,
+        "service_charge": -313,
+        "sales:20": -2083,
+        "vat:20": -417,
+    }
+
+
+def test_a_compulsory_service_charge_is_taxed_as_the_meal(restaurant, till, scene):
+    charge_service(restaurant, "compulsory")
+    closed = paid_and_closed(till, scene.order(scene.burger(2)))
+    text = words(page_of(till, closed))
+    assert "Subtotal £25.00 Service charge 12.5% £3.13 Total £28.13" in text
+    assert "A 20% 23.44 4.69 28.13" in text
+    assert "ptional" not in text
+    assert in_books(restaurant, closed)["sale"] == {"receivable": 2813, "sales:20": -2344, "vat:20": -469}
+
+
+def test_a_divided_bill_shows_its_parts_and_who_paid_which(restaurant, till, scene):
+    bill = open_bill(till, scene.order(scene.burger(seat=1), scene.line("Lager", seat=2)))
+    seen = f'"{bill["version"]}"'
+    bill = till.post(f"orders/{bill['id']}/split", {"kind": "seats"}, If_Match=seen).json()
+    parts = bill["split"]["parts"]
+    assert pay(till, bill).json()["code"] == "part_not_named"
+    for part in parts:
+        assert pay(till, bill, part_id=part["id"]).status_code == 201
+    assert pay(till, bill, part_id=parts[0]["id"]).json()["code"] == "amount_not_due"
+    closed = close(till, bill).json()
+    receipt = closed["receipt"]
+    assert [(payment["part"], payment["amount_minor"]) for payment in receipt["payments"]] == [
+        ("Seat 1", 1250),
+        ("Seat 2", 610),
+    ]
+    assert receipt["split"] == {
+        "kind": "seats",
+        "parts": [
+            {
+                **{name: part[name] for name in ("id", "number", "label", "amount_minor", "items")},
+                "service_charge_minor": 0,
+                "taxes": [{"letter": "A", **part["tax_lines"][0]}],
+            }
+            for part in parts
+        ],
+    }
+    text = words(page_of(till, closed))
+    assert "Total £18.60" in text
+    assert "Seat 1 £12.50 Seat 2 £6.10" in text
+    assert "(Seat 1) £12.50" in text
