@@ -2,6 +2,7 @@
 
 import threading
 
+import pytest
 from django.db import OperationalError
 
 from fynlo.tenancy.fields import uuid7
@@ -15,6 +16,7 @@ from tests.payments.bills import all_at_once, open_bill
 BILLS, TILLS, PART = 200, 16, 125  # ten of the sixteen parts are the £12.50 of a bill
 
 
+@pytest.mark.timeout(400)
 def test_exactly_the_bill_is_taken(till, scene, waiter, restaurant):
     bills = [open_bill(till, scene.takeaway(scene.burger()))["id"] for _ in range(BILLS)]
     together = threading.Barrier(TILLS)
