@@ -35,7 +35,7 @@ from fynlo.api.address import client_address
 from fynlo.errors import DomainError
 from fynlo.money import amount_text, format_money
 from fynlo.office import ByStaff
-from fynlo.tenancy.scope import restaurant_scope
+from fynlo.tenancy.scope import bind_restaurant, restaurant_scope
 from orders.reports import Day, revenue_by_day, today_live
 from restaurants.models import Restaurant
 
@@ -70,7 +70,7 @@ SECTIONS = {
         "Membership": "Team",
         "Device": "Devices",
         "CashDrawer": "Cash drawers",
-        "ProviderAccount": "Payment accounts",
+        "ProviderAccount": "Card payments",
         "WebhookEvent": "Webhooks",
         "Restaurant": "Settings",
     },
@@ -146,6 +146,31 @@ class BackOfficeSite(AdminSite):
             except IntegrityError:  # two people at once; what either types is checked before
                 messages.error(request, "Somebody else changed the same just now. Look at it again.")
             return HttpResponseRedirect(request.get_full_path())
+
+        return update_wrapper(enter, view)
+
+    def networked_view(self, view: Callable[..., Any]) -> Callable[..., Any]:
+        """Like `admin_view`, for a view that has a provider asked: it begins once no transaction is open.
+
+        The restaurant is named; what the view reads, it reads in a `restaurant_scope` of its own.
+        """
+
+        def let_pass(request: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+            request.is_let_pass = True
+            return HttpResponse(status=204)
+
+        gate = self.admin_view(let_pass)
+
+        def enter(request: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+            refusal = gate(request, *args, **kwargs)
+            if not getattr(request, "is_let_pass", False):
+                return refusal
+            with bind_restaurant(request.staff.restaurant_id):
+                response: HttpResponse = never_cache(view)(request, *args, **kwargs)
+                if isinstance(response, TemplateResponse) and not response.is_rendered:
+                    with restaurant_scope(request.staff.restaurant_id):
+                        response.render()
+                return response
 
         return update_wrapper(enter, view)
 

@@ -29,9 +29,11 @@ from fynlo.errors import DomainError
 from fynlo.events.models import Event
 from fynlo.money import format_money
 from fynlo.office import CappedPaginator, PlainList
+from fynlo.tenancy.scope import bind_restaurant
 from orders.models import Order
 from orders.reports import platform_revenue_by_day
-from payments.models import PaymentIntent
+from payments.models import PaymentIntent, ProviderAccount
+from payments.services.keeping import set_application_fee
 from restaurants.models import Restaurant
 from restaurants.services import create_restaurant, resume_restaurant, suspend_restaurant
 
@@ -406,6 +408,46 @@ class PaymentAdmin(NumberOrSlug):
         return format_money(payment.tip_minor, payment.order.currency)
 
 
+class ApplicationFeeForm(forms.ModelForm):
+    application_fee_percent = forms.DecimalField(
+        min_value=0,
+        max_value=20,
+        max_digits=6,
+        decimal_places=3,
+        label="The platform keeps, percent",
+        help_text="Of each payment begun from now on. Only accounts connected through the platform pay it.",
+    )
+
+    class Meta:
+        model = ProviderAccount
+        fields = ["application_fee_percent"]
+
+
+class ProviderAccountAdmin(NumberOrSlug):
+    """Who takes cards and how it stands; of the keys nothing. What the platform keeps is set here only."""
+
+    form = ApplicationFeeForm
+    list_display = ["restaurant", "provider", "kind", "mode", "status", "application_fee_percent"]
+    list_filter = ["provider", "kind", "status", "mode"]
+    list_select_related = ["restaurant"]
+    search_help_text = "A restaurant's number or slug"
+    number_field = "restaurant"
+    ordering = ["restaurant", "priority"]
+    readonly_fields = [
+        *["restaurant", "provider", "kind", "mode", "status", "status_detail", "external_account_id"],
+        "created_at",
+    ]
+    fields = [*readonly_fields, "application_fee_percent"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        is_connected = obj is not None and obj.kind == ProviderAccount.Kind.STRIPE_CONNECT
+        return is_connected and self.has_view_permission(request)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        with bind_restaurant(obj.restaurant_id):
+            set_application_fee(obj.pk, obj.application_fee_percent)
+
+
 def _none(_: Any) -> None:
     return None
 
@@ -414,3 +456,4 @@ platform_site.register(Restaurant, RestaurantAdmin)
 platform_site.register(User, UserAdmin)
 platform_site.register(Order, OrderAdmin)
 platform_site.register(PaymentIntent, PaymentAdmin)
+platform_site.register(ProviderAccount, ProviderAccountAdmin)

@@ -1,3 +1,3 @@
-"""Money in the back office: to look at, never to edit."""
+"""Money in the back office: to look at, never to edit; and how cards are taken."""
 
-from . import cash, inbox, reconciliation, tenders  # noqa: F401 - register their models
+from . import accounts, cash, inbox, reconciliation, tenders  # noqa: F401 - register their models

@@ -1,42 +1,18 @@
-"""Payment accounts, readers and webhooks in the back office: to look at; keys are put in over the API."""
+"""Webhooks in the back office: what providers told us, to look at and to work off once more."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.html import format_html
 
-from fynlo.office import OfficeAdmin, ReadOnlyAdmin, ReadOnlyInline
-from payments.models import ProviderAccount, Terminal, WebhookEvent
-from payments.services.cards import webhook_address
+from fynlo.office import OfficeAdmin
+from payments.models import WebhookEvent
 from payments.services.inbox import replay
+from payments.tasks import sweep_soon
 
 SHOWN_BYTES = 20_000
-
-
-class TerminalInline(ReadOnlyInline):
-    model = Terminal
-    fields = ["label", "is_online", "is_active", "device_type", "reader_id"]
-
-
-@admin.register(ProviderAccount)
-class ProviderAccountAdmin(ReadOnlyAdmin):
-    empty_text = "No payment accounts yet: an owner adds one with its keys over the API."
-    list_display = ["provider", "external_account_id", "key_hint", "status", "priority", "mode"]
-    fields = [
-        *["provider", "kind", "mode", "status", "status_detail", "external_account_id", "location_id"],
-        *["key_hint", "webhook_url", "priority", "fee_percent", "fee_fixed", "application_fee_percent"],
-        "created_at",
-    ]
-    readonly_fields = ["webhook_url", "fee_fixed"]
-    inlines = [TerminalInline]
-
-    @admin.display(description="webhook address, to enter at the provider")
-    def webhook_url(self, account: ProviderAccount) -> str:
-        return webhook_address(account)
-
-    @admin.display(description="fee a payment")
-    def fee_fixed(self, account: ProviderAccount) -> int:
-        return account.fee_fixed_minor
 
 
 @admin.register(WebhookEvent)
@@ -50,7 +26,7 @@ class WebhookEventAdmin(OfficeAdmin):
         "provider",
         "kind",
         "object_ref",
-        "state",
+        "standing",
         "tries",
         "repeats",
         "last_error",
@@ -64,6 +40,15 @@ class WebhookEventAdmin(OfficeAdmin):
     readonly_fields = ["as_it_came"]
     actions = ["replay_them"]
 
+    class Media:
+        css: ClassVar = {"all": ["backoffice/accounts.css"]}
+
+    @admin.display(description="state", ordering="state")
+    def standing(self, event: WebhookEvent) -> str:
+        if event.state != WebhookEvent.State.DEAD:
+            return event.get_state_display()
+        return format_html('<strong class="dead">{}</strong>', event.get_state_display())
+
     @admin.display(description="as it came")
     def as_it_came(self, event: WebhookEvent) -> str:
         return bytes(event.raw)[:SHOWN_BYTES].decode(errors="replace")
@@ -72,4 +57,6 @@ class WebhookEventAdmin(OfficeAdmin):
     def replay_them(self, request: Any, queryset: QuerySet[WebhookEvent]) -> None:
         for event in queryset:
             replay(event.pk)
+        restaurant_id = request.staff.restaurant_id
+        transaction.on_commit(lambda: sweep_soon(restaurant_id), robust=True)
         messages.success(request, "They are taken up within seconds.")

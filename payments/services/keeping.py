@@ -52,6 +52,7 @@ def add_account(
 ) -> ProviderAccount:
     """Take cards with an account and keys of the restaurant's own. Raises NotAllowed, CredentialsInvalid."""
     _require_owner(by)
+    accounts.check_secrets(provider, secrets)
     _refuse_twin(provider, external_account_id)
     account = accounts.add_account(
         provider=provider,
