@@ -39,7 +39,7 @@ def test_the_fee_is_set_here_and_nothing_else(console, connected, restaurant, te
 
 
 def test_of_a_restaurants_own_account_nothing_is_set_and_no_key_is_seen(console, own, text):
-    assert "hidden" not in text(console.get(f"{PAGE}{own.pk}/change/")).replace('type="hidden"', "")
+    assert "sandbox-hidden" not in text(console.get(f"{PAGE}{own.pk}/change/"))
     assert "sandbox-hidden" not in text(console.get(PAGE))
     assert console.post(f"{PAGE}{own.pk}/change/", {"application_fee_percent": "1"}).status_code == 403
     assert console.post(f"{PAGE}add/", {"provider": "stripe"}).status_code == 403
