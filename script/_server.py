@@ -36,6 +36,7 @@ LOCK = DATA / "server.lock"
 READY_WITHIN = 90.0  # seconds
 GRACE = 10.0  # seconds between asking a process to end and making it
 LONGEST_PAUSE = 30.0  # seconds before a process that keeps dying is started again
+TERMINAL_KEY = "demo-square-key"  # of script/_terminal.py
 COLOURS = {"web": 36, "ws": 35, "platform": 34, "worker": 33, "beat": 32, "server": 90}
 CELERY_AS_ROOT = "ignore:You're running the worker with superuser privileges"
 PR_SET_PDEATHSIG = 1
@@ -124,7 +125,8 @@ def prepare_database(running: Services, reset: bool) -> None:
         if not connection.execute("SELECT 1 FROM restaurants_restaurant LIMIT 1").fetchone():
             say("server", "loading the demonstration")
             DEMO.touch(mode=0o600)
-            DEMO.write_text(manage(running, "platform", "load_demo"))
+            reader = terminal_environment("http://127.0.0.1")  # there will be one; its port is not chosen yet
+            DEMO.write_text(manage(running, "platform", "load_demo", **reader))
 
 
 def drop_own_database(admin: psycopg.Connection, running: Services) -> None:
@@ -172,12 +174,12 @@ def all_migrated(connection: psycopg.Connection) -> bool:
     return {(path.parent.parent.name, path.stem) for path in migrations()} <= set(rows)
 
 
-def manage(running: Services, role: str, *arguments: str) -> str:
+def manage(running: Services, role: str, *arguments: str, **environment: str) -> str:
     """Run a management command as one of the logins; its output, or an end with its errors."""
     done = subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=ROOT,
-        env=base_environment() | running.environment(role),
+        env=base_environment() | running.environment(role) | environment,
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -321,9 +323,15 @@ def own_environment(at: Addresses) -> dict[str, str]:
         "PUBLIC_URL": at.url("web"),
         "PLATFORM_URL": at.url("platform"),
         "WEBSOCKET_URL": at.url("ws", "ws"),
-        # The test terminal speaks Square's API: see script/_terminal.py.
-        "SQUARE_BASE_URL": at.url("terminal"),
+        **terminal_environment(at.url("terminal")),
     }
+
+
+def terminal_environment(url: str) -> dict[str, str]:
+    """The test terminal stands in for Square, unless the environment names a sandbox of Square's own."""
+    if os.environ.get("SQUARE_BASE_URL") or os.environ.get("SQUARE_ACCESS_TOKEN"):
+        return {}
+    return {"SQUARE_BASE_URL": url, "SQUARE_WEBHOOK_SIGNATURE_KEY": TERMINAL_KEY}
 
 
 def write_environment(running: Services, at: Addresses) -> None:
@@ -365,7 +373,14 @@ def programs(running: Services, at: Addresses) -> list[Program]:
             "app",
             *("celery", "-A", "fynlo", "--quiet", "worker", "--pool", "threads", "--concurrency", "4"),
         ),
-        Program("terminal", [sys.executable, str(ROOT / "script/_terminal.py"), str(at.terminal)], common),
+        Program(
+            "terminal",
+            [
+                *(sys.executable, str(ROOT / "script/_terminal.py"), str(at.terminal)),
+                *("--webhook", f"{at.url('web')}/webhooks/square"),
+            ],
+            common,
+        ),
         program(
             "beat",
             "app",
@@ -471,7 +486,7 @@ class Supervisor:
             "kitchen screen": f"{web}/kitchen/",
             "API": f"{web}/api/docs/",
             "platform console": f"{platform}/",
-            "TEST TERMINAL": self.at.url("terminal"),
+            "TEST TERMINAL": f"{self.at.url('terminal')}/",
             "websockets": f"{self.at.url('ws', 'ws')}/ws/",
             "metrics": " ".join(f"127.0.0.1:{port}" for port in self.at.metrics.values()),
         }
