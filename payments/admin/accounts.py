@@ -215,7 +215,7 @@ class ProviderAccountAdmin(OfficeAdmin):
             path("add/", outside(self.add_page), name="payments_provideraccount_add"),
             path("connect/", outside(self.connect_page), name="payments_account_connect"),
             path(f"{one}change/", inside(self.page), name="payments_provideraccount_change"),
-            path(f"{one}check/", outside(self.check), name="payments_account_check"),
+            path(f"{one}check/", outside(self.press_check), name="payments_account_check"),
             path(f"{one}readers/", outside(self.refresh), name="payments_account_readers"),
             path(f"{one}readers/<uuid:terminal_id>/", inside(self.rename), name="payments_account_reader"),
             path(f"{one}keys/", outside(self.keys_page), name="payments_account_keys"),
@@ -301,7 +301,7 @@ class ProviderAccountAdmin(OfficeAdmin):
         shown = {"form": form, "row": row}
         return self._render(request, "payment_account_keys", f"Replace keys: {name_of(row)}", shown)
 
-    def check(self, request: Any, account_id: UUID) -> HttpResponse:
+    def press_check(self, request: Any, account_id: UUID) -> HttpResponse:
         """The button "Check": ask the provider, and say what it says."""
         if request.method == "POST":
             self._ask_about(request, account_id)
