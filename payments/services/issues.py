@@ -39,6 +39,15 @@ def raise_issue(kind: str, subject: str, **values: Any) -> ReconciliationIssue:
     return row
 
 
+def raise_again(kind: str, subject: str, **values: Any) -> None:
+    """As `raise_issue`, for what is looked for every night: what a person settled stays so, while its
+    amounts are the same."""
+    amounts = {name: values.get(name) for name in ("ours_minor", "theirs_minor")}
+    settled = ReconciliationIssue.objects.filter(kind=kind, subject=subject, resolved_by__isnull=False)
+    if not settled.filter(**amounts).exists():
+        raise_issue(kind, subject, **values)
+
+
 def resolve_issue(kind: str, subject: str, resolution: str) -> None:
     """It settled itself."""
     ReconciliationIssue.objects.filter(kind=kind, subject=subject, resolved_at=None).update(

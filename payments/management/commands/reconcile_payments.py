@@ -10,21 +10,25 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError
 from tqdm import tqdm
 
+from fynlo.money import format_money
 from fynlo.tenancy.scope import restaurant_scope
-from payments.models import ReconciliationIssue, ReconciliationRun
+from payments.models import ProviderAccount, ReconciliationIssue, ReconciliationRun
 from payments.services import reconciling
+from restaurants.models import Restaurant
 
 # The exit codes that all operations commands share.
-MISCONFIGURED, CHECK_FAILED, UNREACHABLE = 2, 3, 6
+BROKEN, MISCONFIGURED, CHECK_FAILED, UNREACHABLE = 1, 2, 3, 6
 
 COLUMNS = ["matched", "ours_only", "theirs_only", "different", "adopted", "unknown", "payouts"]
+MONEY = {"fee_estimated_minor": "fees expected", "fee_minor": "fees kept", "clearing_minor": "still held"}
 
 
 class Command(BaseCommand):
     help = (
         "Compares every account's payments, refunds, fees and payouts with our books, from three days before "
         "the last time up to now, and books what we had missed. May be repeated. Exit codes: 0 nothing is "
-        "left to look at, 3 issues are open, 6 a provider or the database does not answer."
+        "left to look at, 1 an account could not be compared, 2 usage, 3 issues are open, 6 a provider or "
+        "the database does not answer."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -35,48 +39,100 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="Print the outcome as JSON.")
 
     def handle(self, *, restaurant: int | None, account: UUID | None, **options: Any) -> None:
-        until = options["until"] + datetime.timedelta(days=1) if options["until"] else None
-        if account and restaurant is None:
-            raise CommandError("Name the account's --restaurant too.", returncode=MISCONFIGURED)
+        since, until = options["since"], options["until"]
+        if since and until and until < since:
+            raise CommandError("--until is before --since.", returncode=MISCONFIGURED)
+        until = until + datetime.timedelta(days=1) if until else None
         try:
-            restaurants = [restaurant] if restaurant is not None else reconciling.restaurants_with_accounts()
+            places = _places(restaurant, account)
             found: list[dict[str, Any]] = []
-            for restaurant_id in tqdm(restaurants, unit="restaurant", disable=options["json"] or None):
-                runs = reconciling.reconcile_restaurant(
-                    restaurant_id, account_id=account, since=options["since"], until=until
-                )
-                found += [_outcome(restaurant_id, run) for run in runs]
-            issues = sum(_open_issues(restaurant_id) for restaurant_id in restaurants)
+            with tqdm(places, unit="restaurant", disable=options["json"] or None) as bar:
+                count = _Counter(bar)
+                for place in bar:
+                    runs = reconciling.reconcile_restaurant(
+                        place, account_id=account, since=since, until=until, progress=count
+                    )
+                    found += [_outcome(place, run) for run in runs]
+            issues = sum(_open_issues(place) for place in places)
         except OperationalError as error:
             raise CommandError(f"The database does not answer: {error}", returncode=UNREACHABLE) from error
         if options["json"]:
             self.stdout.write(json.dumps({"accounts": found, "open_issues": issues}))
         else:
             self._report(found, issues)
-        if any(row["error"] for row in found):
-            sys.exit(UNREACHABLE)
-        if issues:
-            sys.exit(CHECK_FAILED)
+        if code := _exit_code(found, issues):
+            sys.exit(code)
 
     def _report(self, found: list[dict[str, Any]], issues: int) -> None:
-        heading = "".join(f"{name.replace('_', ' '):>13}" for name in COLUMNS)
-        self.stdout.write(f"{'account':46}{heading}")
+        """One line an account, as wide as a screen of 160 columns; one that failed says why."""
+        heading = "".join(f"{name.replace('_', ' '):>12}" for name in COLUMNS)
+        self.stdout.write(f"{'account':38}{heading}" + "".join(f"{title:>15}" for title in MONEY.values()))
         for row in found:
-            shown = row["error"] or "".join(f"{row[name]:>13}" for name in COLUMNS)
-            self.stdout.write(f"restaurant {row['restaurant']:<6} {row['account'][-28:]:<28}{shown}")
+            name = f"{row['restaurant']}: {row['name']}"[:36]
+            if row["error"]:
+                self.stdout.write(f"{name:38}  {row['error']}")
+                continue
+            numbers = "".join(f"{row[column]:>12,}" for column in COLUMNS)
+            amounts = "".join(f"{format_money(row[column], row['currency']):>15}" for column in MONEY)
+            self.stdout.write(f"{name:38}{numbers}{amounts}")
         self.stdout.write(f"{len(found)} accounts, {issues} open issues.")
 
 
+class _Counter:
+    """Says beside the bar how many transactions were compared: one restaurant may have thousands."""
+
+    def __init__(self, bar: Any) -> None:
+        self.bar, self.transactions = bar, 0
+
+    def __call__(self) -> None:
+        self.transactions += 1
+        self.bar.set_postfix(transactions=self.transactions, refresh=self.transactions % 50 == 0)
+
+
+def _places(restaurant: int | None, account: UUID | None) -> list[int]:
+    """The restaurants to look at. Raises CommandError where there is nothing of that name."""
+    places = [restaurant] if restaurant is not None else reconciling.restaurants_with_accounts()
+    if restaurant is not None:
+        with restaurant_scope(restaurant):
+            if not Restaurant.objects.filter(pk=restaurant).exists():
+                raise CommandError(f"There is no restaurant {restaurant}.", returncode=MISCONFIGURED)
+    if account is not None:
+        places = [place for place in places if _has_account(place, account)]
+        if not places:
+            raise CommandError(f"There is no account {account} here.", returncode=MISCONFIGURED)
+    return places
+
+
+def _has_account(restaurant_id: int, account_id: UUID) -> bool:
+    with restaurant_scope(restaurant_id):
+        return ProviderAccount.objects.filter(pk=account_id).exists()
+
+
 def _outcome(restaurant_id: int, run: ReconciliationRun) -> dict[str, Any]:
+    with restaurant_scope(restaurant_id):
+        account = ProviderAccount.objects.get(pk=run.account_id)
+        currency = Restaurant.objects.values_list("currency", flat=True).get(pk=restaurant_id)
     return {
         "restaurant": restaurant_id,
         "account": str(run.account_id),
+        "name": str(account),
+        "currency": currency,
         "since": run.since.isoformat(),
         "until": run.until.isoformat(),
         "error": run.error,
-        **dict.fromkeys(COLUMNS, 0),
+        **dict.fromkeys([*COLUMNS, *MONEY], 0),
         **run.counts,
     }
+
+
+def _exit_code(found: list[dict[str, Any]], issues: int) -> int:
+    """What went wrong by a mistake of ours comes before a provider that is away, and that before issues."""
+    errors = [row["error"] for row in found if row["error"]]
+    if any(error.startswith(reconciling.UNEXPECTED) for error in errors):
+        return BROKEN
+    if errors:
+        return UNREACHABLE
+    return CHECK_FAILED if issues else 0
 
 
 def _open_issues(restaurant_id: int) -> int:
@@ -85,4 +141,4 @@ def _open_issues(restaurant_id: int) -> int:
 
 
 def _day(text: str) -> datetime.datetime:
-    return datetime.datetime.fromisoformat(text).replace(tzinfo=datetime.UTC)
+    return datetime.datetime.combine(datetime.date.fromisoformat(text), datetime.time(), datetime.UTC)
