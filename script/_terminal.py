@@ -58,8 +58,8 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv=
 CSS = """
 body { background: #f1f1ec; color: #1c2a26; font: 17px/1.45 system-ui, sans-serif; margin: 2rem auto;
   max-width: 30rem; padding: 0 1rem; }
-h1 { background: #b3261e; border-radius: .5rem .5rem 0 0; color: #fff; font-size: 1.1rem; letter-spacing: .08em;
-  margin: 0; padding: .6rem 1rem; text-align: center; }
+h1 { background: #b3261e; border-radius: .5rem .5rem 0 0; color: #fff; font-size: 1.1rem;
+  letter-spacing: .08em; margin: 0; padding: .6rem 1rem; text-align: center; }
 .warning { background: #fbe3e1; border-radius: 0 0 .5rem .5rem; color: #7d1a14; margin: 0 0 1.5rem;
   padding: .4rem 1rem; text-align: center; }
 .reader { background: #17342d; border-radius: 1.5rem; color: #fff; min-height: 9rem; padding: 1.75rem; }
