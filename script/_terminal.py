@@ -43,11 +43,12 @@ BUTTONS = {
     "time-out": "Walk away",
 }
 LATE = {"late": "Tap all the same"}
+AFTER_ALL = "It was charged after all"
 HINTS = {
     "PENDING": "The guest is asked for a card.",
     "IN_PROGRESS": "The guest is asked for a card.",
     "CANCEL_REQUESTED": "The waiter gave up; the reader lets go in a moment. A tap now still counts.",
-    "CANCELED": "Given up. If the card was charged all the same, the till has to find out.",
+    "CANCELED": "Given up: nothing was taken.",
     "COMPLETED": "Paid.",
 }
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="2">
@@ -221,8 +222,7 @@ def _asked(checkout: dict[str, Any]) -> str:
 
 
 def _done(checkout: dict[str, Any]) -> str:
-    late = "".join(_button(checkout, *item) for item in LATE.items())
-    button = late if checkout["status"] == "CANCELED" else ""
+    button = _button(checkout, "late", AFTER_ALL) if checkout["status"] == "CANCELED" else ""
     return f"<li><strong>{_amount(checkout)}</strong> {HINTS[checkout['status']]}{button}</li>"
 
 

@@ -264,7 +264,7 @@ class ProviderAccountAdmin(OfficeAdmin):
                 "choices": [(name, Provider(name).label, guide.summary) for name, guide in GUIDES.items()],
                 "may_connect": keeping.may_connect_stripe(),
             }
-            return self._render(request, "payment_account_add", "Take cards with", shown)
+            return self._render(request, "payment_account_add", "Take cards", shown)
         form = KeysForm(provider, request.POST if request.method == "POST" else None, for_new=True)
         title = f"Take cards with {Provider(provider).label}"
         if request.method == "POST" and form.is_valid():

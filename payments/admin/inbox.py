@@ -23,10 +23,9 @@ class WebhookEventAdmin(OfficeAdmin):
     can_add = can_change = can_delete = False
     list_display = [
         "received_at",
+        "standing",
         "provider",
         "kind",
-        "object_ref",
-        "standing",
         "tries",
         "repeats",
         "last_error",
