@@ -14,7 +14,8 @@ class ReconciliationRun(TenantModel):
     """One comparison of an account with our books, from `since` up to `until`.
 
     `counts` is {"matched", "ours_only", "theirs_only", "different", "adopted", "unknown", "payouts",
-    "fee_estimated_minor", "fee_minor"}.
+    "fee_estimated_minor", "fee_minor", "clearing_minor"}, the last of which is what our books say that the
+    provider holds.
     """
 
     account = TenantForeignKey(ProviderAccount, models.PROTECT, db_index=False, related_name="runs")
