@@ -70,7 +70,7 @@ from payments.providers.errors import (
 from payments.rows import insert_rows
 
 from . import accounts, settling
-from .calling import call
+from .calling import call, give_back_connection
 from .issues import raise_issue, resolve_issue
 from .rows import lock_order
 from .taking import find_repeat
@@ -630,6 +630,7 @@ def wait_for(work: Callable[[], None]) -> None:
         finally:
             connections.close_all()
 
+    give_back_connection()
     concurrent.futures.wait([_drivers.submit(run)], timeout=ANSWER_WAIT_SECONDS)
 
 
