@@ -1,18 +1,47 @@
 """What about money somebody has to look at, and the comparisons with the providers that found it."""
 
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin
+from django.db.models import F
+from django.urls import reverse
+from django.utils.html import format_html
 
 from fynlo.money import format_money
 from fynlo.office import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin, ServiceForm
-from payments.models import Payout, PayoutLine, ReconciliationIssue, ReconciliationRun, Refund
+from payments.models import (
+    PaymentIntent,
+    Payout,
+    PayoutLine,
+    ReconciliationIssue,
+    ReconciliationRun,
+    Refund,
+)
 from payments.services.issues import settle_issue
+
+DIFFERENCES = {
+    "ours_only": "only in our books",
+    "theirs_only": "only at the provider",
+    "different": "different",
+    "unknown": "unknown",
+}
 
 
 def amount(minor: int | None, currency: str) -> str:
     return "" if minor is None or not currency else format_money(minor, currency)
+
+
+def linked(model: str, row_id: UUID, text: str) -> str:
+    return format_html('<a href="{}">{}</a>', reverse(f"admin:payments_{model}_change", args=[row_id]), text)
+
+
+def payment_link(payment: PaymentIntent) -> str:
+    """A payment as people know it. Its order is loaded with it."""
+    asked = format_money(payment.amount_minor + payment.tip_minor, payment.order.currency)
+    text = f"{asked}, {payment.get_method_display().lower()}, order #{payment.order.number}"
+    return linked("paymentintent", payment.pk, text)
 
 
 class OpenFilter(admin.SimpleListFilter):
@@ -46,20 +75,63 @@ class IssueAdmin(ServiceAdmin):
     empty_text = "Nothing to look at: every payment has its bill, and every bill its money."
     form = IssueForm
     can_add = False
-    list_display = ["found_at", "kind", "order", "ours", "theirs", "settled"]
+    list_display = ["found_at", "what", "order", "ours", "theirs", "settled"]
     list_filter = [OpenFilter, "kind"]
     list_select_related = ["order"]
-    ordering = ["resolved_at", "-found_at"]
+    list_per_page = 50
+    ordering = [F("resolved_at").desc(nulls_first=True), "-found_at"]  # what is left to do comes first
     readonly_fields = [
-        *["kind", "detail", "order", "payment", "refund", "account", "ours", "theirs", "found_at"],
-        *["resolved_at", "resolved_by"],
+        *["detail", "order", "its_payment", "its_refund", "account", "ours", "theirs"],
+        *["found_at", "resolved_at", "resolved_by"],
     ]
-    fields = [*readonly_fields, "resolution"]
     actions = None
+
+    def get_queryset(self, request: Any) -> Any:
+        of_order = ["order", "account", "resolved_by", "payment__order", "refund__intent__order"]
+        return super().get_queryset(request).select_related(*of_order)
+
+    def get_fields(self, request: Any, obj: Any = None) -> list[str]:
+        """What there is to say of this one, and where to say how it was settled."""
+        columns = {
+            **{"its_payment": "payment_id", "its_refund": "refund_id"},
+            **{"ours": "ours_minor", "theirs": "theirs_minor"},
+        }
+        said = [
+            name
+            for name in self.readonly_fields
+            if getattr(obj, columns.get(name, name), "") not in ("", None)
+        ]
+        return [*said, "resolution"]
 
     def has_change_permission(self, request: Any, obj: Any = None) -> bool:
         is_open = obj is None or obj.resolved_at is None
         return is_open and super().has_change_permission(request, obj)
+
+    def changelist_view(self, request: Any, extra_context: Any = None) -> Any:
+        return super().changelist_view(request, {"title": "Money to look at", **(extra_context or {})})
+
+    def change_view(self, request: Any, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        context = {"title": "Money to look at", "show_save_and_continue": False, **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
+
+    @admin.display(description="what", ordering="kind")
+    def what(self, issue: ReconciliationIssue) -> str:
+        if not issue.detail:
+            return format_html("<strong>{}</strong>", issue.get_kind_display())
+        return format_html("<strong>{}</strong><br>{}", issue.get_kind_display(), issue.detail)
+
+    @admin.display(description="payment")
+    def its_payment(self, issue: ReconciliationIssue) -> str:
+        payment = issue.payment
+        return payment_link(payment) if payment else ""
+
+    @admin.display(description="refund")
+    def its_refund(self, issue: ReconciliationIssue) -> str:
+        refund = issue.refund
+        if refund is None:
+            return ""
+        total = format_money(refund.amount_minor + refund.tip_minor, refund.intent.order.currency)
+        return linked("refund", refund.pk, f"{total}, {refund.reason}")
 
     @admin.display(description="our books")
     def ours(self, issue: ReconciliationIssue) -> str:
@@ -69,7 +141,7 @@ class IssueAdmin(ServiceAdmin):
     def theirs(self, issue: ReconciliationIssue) -> str:
         return amount(issue.theirs_minor, issue.currency)
 
-    @admin.display(description="settled", boolean=True)
+    @admin.display(description="done", boolean=True, ordering="resolved_at")
     def settled(self, issue: ReconciliationIssue) -> bool:
         return issue.resolved_at is not None
 
@@ -77,48 +149,52 @@ class IssueAdmin(ServiceAdmin):
 @admin.register(ReconciliationRun)
 class RunAdmin(ReadOnlyAdmin):
     empty_text = "No comparisons yet: they are made each night for every payment account."
-    list_display = ["started_at", "account", "until", "matched", "to_look_at", "fees", "error"]
-    list_select_related = ["account"]
+    list_display = ["started_at", "account", "outcome", "matched", "adopted", "fees", "payouts"]
+    list_select_related = ["account", "restaurant"]
     ordering = ["-started_at"]
     fields = [
-        "account",
-        "since",
-        "until",
-        "matched",
-        "to_look_at",
-        "fees",
-        "started_at",
-        "finished_at",
-        "error",
+        *["account", "since", "until", "outcome", "matched", "adopted", "fees", "payouts", "held"],
+        *["started_at", "finished_at"],
     ]
-    readonly_fields = ["matched", "to_look_at", "fees"]
+    readonly_fields = ["outcome", "matched", "adopted", "fees", "payouts", "held"]
 
-    @admin.display(description="matched")
-    def matched(self, run: ReconciliationRun) -> int:
-        return int(run.counts.get("matched", 0))
+    @admin.display(description="outcome")
+    def outcome(self, run: ReconciliationRun) -> str:
+        if run.error or run.finished_at is None:
+            return run.error or "not finished"
+        found = [f"{run.counts[name]} {words}" for name, words in DIFFERENCES.items() if run.counts.get(name)]
+        return ", ".join(found) or "nothing to look at"
 
-    @admin.display(description="only ours, only theirs, different, unknown")
-    def to_look_at(self, run: ReconciliationRun) -> str:
-        names = ("ours_only", "theirs_only", "different", "unknown")
-        return ", ".join(str(run.counts.get(name, 0)) for name in names)
+    @admin.display(description="agree", empty_value="")
+    def matched(self, run: ReconciliationRun) -> int | None:
+        return run.counts.get("matched")
+
+    @admin.display(description="found and booked", empty_value="")
+    def adopted(self, run: ReconciliationRun) -> int | None:
+        return run.counts.get("adopted")
 
     @admin.display(description="fees expected and kept")
     def fees(self, run: ReconciliationRun) -> str:
-        kept = [run.counts.get(name, 0) for name in ("fee_estimated_minor", "fee_minor")]
-        return " and ".join(format_money(minor, self.currency) for minor in kept)
+        kept = [run.counts.get(name) for name in ("fee_estimated_minor", "fee_minor")]
+        return " and ".join(amount(minor, run.restaurant.currency) for minor in kept if minor is not None)
 
-    def get_queryset(self, request: Any) -> Any:
-        self.currency = request.restaurant.currency
-        return super().get_queryset(request)
+    @admin.display(description="payouts", empty_value="")
+    def payouts(self, run: ReconciliationRun) -> int | None:
+        return run.counts.get("payouts")
+
+    @admin.display(description="still held by our books")
+    def held(self, run: ReconciliationRun) -> str:
+        return amount(run.counts.get("clearing_minor"), run.restaurant.currency)
 
 
 class PayoutLineInline(ReadOnlyInline):
     model = PayoutLine
-    fields = ["kind", "provider_ref", "line_amount", "fee", "payment"]
-    readonly_fields = ["line_amount", "fee"]
+    verbose_name_plural = "what it is made of"
+    fields = ["kind", "provider_ref", "line_amount", "fee", "its_payment"]
+    readonly_fields = ["line_amount", "fee", "its_payment"]
 
     def get_queryset(self, request: Any) -> Any:
-        return super().get_queryset(request).select_related("payout", "payment")
+        return super().get_queryset(request).select_related("payout", "payment__order")
 
     @admin.display(description="amount")
     def line_amount(self, line: PayoutLine) -> str:
@@ -127,6 +203,10 @@ class PayoutLineInline(ReadOnlyInline):
     @admin.display(description="fee")
     def fee(self, line: PayoutLine) -> str:
         return format_money(line.fee_minor, line.payout.currency)
+
+    @admin.display(description="payment")
+    def its_payment(self, line: PayoutLine) -> str:
+        return payment_link(line.payment) if line.payment else ""
 
 
 @admin.register(Payout)

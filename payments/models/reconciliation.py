@@ -33,6 +33,9 @@ class ReconciliationRun(TenantModel):
         ordering = ["-started_at"]
         indexes = [models.Index(fields=["restaurant", "account"], name="payments_run_account")]
 
+    def __str__(self) -> str:
+        return f"{self.since:%d %b %Y} to {self.until:%d %b %Y}"
+
 
 class ReconciliationIssue(TenantModel):
     """Something about money that a person decides: it stays until somebody says how it was settled.
@@ -92,6 +95,9 @@ class ReconciliationIssue(TenantModel):
             )
         ]
 
+    def __str__(self) -> str:
+        return str(self.get_kind_display())
+
 
 class Payout(TenantModel):
     """Money that a provider sent to the restaurant's bank, or says it will."""
@@ -112,6 +118,9 @@ class Payout(TenantModel):
                 fields=["restaurant", "account", "provider_ref"], name="payments_payout_ref"
             )
         ]
+
+    def __str__(self) -> str:
+        return self.provider_ref
 
 
 class PayoutLine(TenantModel):
