@@ -124,3 +124,21 @@ def test_a_look_that_fails_does_not_give_up_the_guest_at_the_reader(rig, till, b
     rig.finish()
     assert rig.payment(payment["id"]).state == "paid"
     assert rig.audit() == 1250
+
+
+def test_going_on_all_the_same_would_charge_a_paid_bill(rig_of, square, till, bill, monkeypatch):
+    """The mutant of the above: whoever does not look whether it was given up takes the money twice."""
+    rig, payment_id = rig_of(square), str(uuid7())
+    usual = settling.record_submitted
+
+    def go_on_all_the_same(*args):
+        till.post(f"payments/{payment_id}/cancel")
+        assert pay(till, bill).status_code == 201
+        usual(*args)
+        return True
+
+    monkeypatch.setattr(settling, "record_submitted", go_on_all_the_same)
+    body = {"id": payment_id, "method": "card_online", "source_token": "cnon:card-nonce-ok"}
+    till.post(f"orders/{bill['id']}/card-payments", body)
+    assert square.taken() == 1250
+    assert rig.issues() == ["overpaid"]
