@@ -10,7 +10,7 @@ from payments.models import PaymentAttempt
 from payments.providers import PROVIDERS
 from payments.providers.stripe import StripeProvider
 from payments.services import cards, settling
-from tests.payments.bills import open_bill, pay
+from tests.payments.bills import all_at_once, open_bill, pay
 
 State = PaymentAttempt.State
 
@@ -131,9 +131,12 @@ def test_going_on_all_the_same_would_charge_a_paid_bill(rig_of, square, till, bi
     rig, payment_id = rig_of(square), str(uuid7())
     usual = settling.record_submitted
 
-    def go_on_all_the_same(*args):
-        till.post(f"payments/{payment_id}/cancel")
+    def give_up_and_pay_cash(n: int) -> None:
+        assert till.post(f"payments/{payment_id}/cancel").json()["state"] == "canceled"
         assert pay(till, bill).status_code == 201
+
+    def go_on_all_the_same(*args):
+        all_at_once(1, give_up_and_pay_cash)  # by another till, while this one is about to say so
         usual(*args)
         return True
 
