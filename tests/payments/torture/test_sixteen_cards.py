@@ -71,7 +71,6 @@ def test_exactly_the_bill_is_taken_by_card_and_in_cash(till, scene, restaurant, 
         paid = PaymentIntent.objects.paid().filter(method="card_online")
         by_card = sum(paid.values_list("captured_minor", flat=True))
     print(dict(told), f"{by_card} by card")
-    assert told["card"] > BILLS // 4
     assert totals == [(TOTAL, 0)] * BILLS
     assert square.taken() == by_card
     assert set(told) == {"card", "cash", "amount_not_due"}
