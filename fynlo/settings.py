@@ -15,13 +15,16 @@ ENV = read_env()
 
 PRODUCTION = ENV.environment == "production"
 SECRET_KEY = ENV.secret_key
+SECRET_KEY_FALLBACKS = list(ENV.secret_key_fallbacks)
 DEBUG = ENV.debug
 DEMO = ENV.demo
 ALLOWED_HOSTS = list(ENV.allowed_hosts)
-PUBLIC_URL = ENV.public_url.rstrip("/")
+BASE_URL = ENV.base_url
 WEBSOCKET_URL = ENV.websocket_url.rstrip("/")
 VERSION = ENV.version
 GIT_SHA = ENV.git_sha
+BUILD_TIME = ENV.build_time
+COLOUR = ENV.colour
 
 # The platform console is its own process with its own database login (see fynlo/tenancy).
 DB_ROLE = ENV.db_role
@@ -120,7 +123,7 @@ REDIS_URL = ENV.redis_url
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": REDIS_URL,
+        "LOCATION": ENV.redis_cache_url,
         "KEY_PREFIX": "fynlo",
         "KEY_FUNCTION": "fynlo.tenancy.keys.cache_key",
         "OPTIONS": {
@@ -215,11 +218,12 @@ TRUSTED_PROXIES = ENV.trusted_proxies
 SECURE_SSL_REDIRECT = PRODUCTION
 SECURE_REDIRECT_EXEMPT = [r"^health"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENV.trusted_proxies else None
-SECURE_HSTS_SECONDS = 63_072_000 if PRODUCTION else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
+# From a day to two years, once all is well: nobody can take it back from browsers that saw it.
+SECURE_HSTS_SECONDS = ENV.hsts_seconds
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = ENV.hsts_seconds >= 31_536_000
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-CSRF_TRUSTED_ORIGINS = [url.rstrip("/") for url in (ENV.public_url, ENV.platform_url) if url]
+CSRF_TRUSTED_ORIGINS = [url for url in (ENV.base_url, ENV.platform_url) if url]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bytes; an order of 500 lines is a tenth of it
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
 
@@ -301,7 +305,7 @@ USE_TZ = True
 
 if ENV.metrics_port:
     PROMETHEUS_METRICS_EXPORT_PORT_RANGE = range(ENV.metrics_port, ENV.metrics_port + 10)
-    PROMETHEUS_METRICS_EXPORT_ADDRESS = "127.0.0.1"
+    PROMETHEUS_METRICS_EXPORT_ADDRESS = ENV.metrics_address
 
 LOGGING = {
     "version": 1,
@@ -314,7 +318,7 @@ LOGGING = {
     "handlers": {
         "console": {"class": "logging.StreamHandler", "formatter": ENV.log_format, "filters": ["context"]}
     },
-    "root": {"handlers": ["console"], "level": "INFO"},
+    "root": {"handlers": ["console"], "level": ENV.log_level},
     "loggers": {
         "django.server": {"level": "WARNING"},
         # Every task's coming and going, several times a minute.

@@ -315,7 +315,7 @@ def find_token(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
 
 
 def own_origin() -> str:
-    parts = urlsplit(settings.PUBLIC_URL)
+    parts = urlsplit(settings.BASE_URL)
     return f"{parts.scheme}://{parts.netloc}"
 
 

@@ -166,7 +166,7 @@ def application(running: Services) -> Iterator[tuple[int, int]]:
     """The web and websocket processes on free ports; yields (web port, websocket port)."""
     web, ws = _free_port(), _free_port()
     python = Path(sys.executable).parent
-    env = {**os.environ, **running.environment("app", DATABASE), "PUBLIC_URL": f"http://127.0.0.1:{web}"}
+    env = {**os.environ, **running.environment("app", DATABASE), "BASE_URL": f"http://127.0.0.1:{web}"}
     commands = [
         f"{python}/granian --interface wsgi fynlo.wsgi:application --host 127.0.0.1 --port {web}"
         " --workers 2 --blocking-threads 4 --no-access-log --log-level warning",

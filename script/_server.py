@@ -320,7 +320,7 @@ def own_environment(at: Addresses) -> dict[str, str]:
         "DEMO": "1",
         "SECRET_KEY": secret("secret-key"),
         "ALLOWED_HOSTS": "127.0.0.1,localhost",
-        "PUBLIC_URL": at.url("web"),
+        "BASE_URL": at.url("web"),
         "PLATFORM_URL": at.url("platform"),
         "WEBSOCKET_URL": at.url("ws", "ws"),
         **terminal_environment(at.url("terminal")),

@@ -34,7 +34,7 @@ def web_server(database: str, **env: str) -> Iterator[str]:
         *["--interface", "wsgi", "fynlo.wsgi:application", "--host", "127.0.0.1", "--port", str(port)],
         *["--workers", "1", "--blocking-threads", "4", "--log-level", "warning"],
     ]
-    with running(command, database, PUBLIC_URL=url, **env):
+    with running(command, database, BASE_URL=url, **env):
         wait_until_ready(f"{url}/health")
         yield url
 

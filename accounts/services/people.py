@@ -27,7 +27,7 @@ def password_link(user: User) -> str:
     if user.is_superuser:
         raise OwnersKeepTheirPasswords
     uid = urlsafe_base64_encode(force_bytes(user.pk))
-    return f"{settings.PUBLIC_URL}/set-password/{uid}/{default_token_generator.make_token(user)}"
+    return f"{settings.BASE_URL}/set-password/{uid}/{default_token_generator.make_token(user)}"
 
 
 @transaction.atomic

@@ -464,7 +464,7 @@ def _begin(
             "restaurant": str(account.restaurant_id),
         },
         webhook_url=webhook_address(account),
-        **{**asked, "return_url": asked["return_url"] or settings.PUBLIC_URL},
+        **{**asked, "return_url": asked["return_url"] or settings.BASE_URL},
     )
     attempt = new_row(
         PaymentAttempt,
@@ -662,7 +662,7 @@ def idem_key(row_id: UUID, operation: str, n: int) -> str:
 
 def webhook_address(account: Account | ProviderAccount) -> str:
     """Where this account's provider tells us what happened."""
-    return f"{settings.PUBLIC_URL}/webhooks/{account.provider}/{account.restaurant_id}/{account.public_id}"
+    return f"{settings.BASE_URL}/webhooks/{account.provider}/{account.restaurant_id}/{account.public_id}"
 
 
 def _share(amount_minor: int, percent: Any) -> int:

@@ -48,7 +48,7 @@ def connect_stripe(*, country: str, email: str) -> Onboarding:
         )
         with restaurant_scope(restaurant_id):
             row = _keep(opened.account_id)
-    back = f"{settings.PUBLIC_URL}/admin/payments/provideraccount/{row.pk}"
+    back = f"{settings.BASE_URL}/admin/payments/provideraccount/{row.pk}"
     link = connect.onboarding_link(row.external_account_id, f"{back}/connected/", f"{back}/resume/")
     return Onboarding(row, link, is_new)
 

@@ -42,7 +42,7 @@ def webhook(
             provider,
             headers=headers,
             raw=request.body,
-            url=settings.PUBLIC_URL + request.get_full_path(),  # as the provider knows it, proxies or not
+            url=settings.BASE_URL + request.get_full_path(),  # as the provider knows it, proxies or not
             restaurant_id=restaurant_id,
             public_id=public_id,
         )

@@ -106,7 +106,7 @@ class System:
             "DB_ROLE": role,
             "DATABASE_URL": self.url(f"fynlo_{role}"),
             "REDIS_URL": f"unix://{self.directory}/valkey.sock",
-            "PUBLIC_URL": f"http://127.0.0.1:{self.web_port}",
+            "BASE_URL": f"http://127.0.0.1:{self.web_port}",
         }
 
     def start(self) -> None:

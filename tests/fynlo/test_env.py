@@ -16,7 +16,7 @@ def test_everything_wrong_is_named_at_once():
     with pytest.raises(ImproperlyConfigured) as refused:
         read_env({"ENVIRONMENT": "production", "DEBUG": "1", "METRICS_PORT": "http", "DB_ROLE": "root"})
     message = str(refused.value)
-    for name in ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "ALLOWED_HOSTS", "PUBLIC_URL"):
+    for name in ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "BASE_URL", "JWT_SECRET_KEY"):
         assert f"{name} is not set." in message
     assert "METRICS_PORT must be a whole number, not 'http'." in message
     assert "DB_ROLE must be one of app, platform, migrator, readonly, backup, not 'root'." in message

@@ -35,7 +35,7 @@ def websocket_server(database: str, port: int | None = None, **env: str) -> Iter
         *["-b", "127.0.0.1", "-p", str(port), "-v", "0", "--websocket_timeout", "-1"],
         "fynlo.asgi:application",
     ]
-    with running(command, database, **{"PUBLIC_URL": PAGE, **env}):
+    with running(command, database, **{"BASE_URL": PAGE, **env}):
         wait_until_ready(f"http://127.0.0.1:{port}/health/live")
         yield port
 

@@ -99,7 +99,7 @@ def servers(test_database: str) -> Iterator[tuple[str, Sockets, Wire]]:
     sockets = Sockets(test_database)
     with Wire(sockets.port) as wire:  # noqa: SIM117
         with web_server(test_database, WEBSOCKET_URL=f"ws://127.0.0.1:{wire.port}") as url:
-            sockets.env = {"PUBLIC_URL": url}
+            sockets.env = {"BASE_URL": url}
             sockets.start()
             try:
                 yield url, sockets, wire

@@ -55,7 +55,7 @@ def message(house, payment, *, event_id=None):
         return body, {"Stripe-Signature": sign(body, "whsec_test")}
     if house.name == "square":
         body = house.peer.event("terminal.checkout.updated", house.reader_ref(payment), event_id=event_id)
-        url = settings.PUBLIC_URL + path_of(house)
+        url = settings.BASE_URL + path_of(house)
         return body, {"x-square-hmacsha256-signature": sign_webhook(body, url, "square-key")}
     return house.peer.reader_callback(house.reader_ref(payment)), {}
 
@@ -210,7 +210,7 @@ def test_real_money_told_of_outside_production_is_ignored(stripe, till, bill, re
 def test_square_signs_the_address_too(square, till, bill, restaurant):
     payment = square.begin(till, bill).json()
     body = square.peer.event("terminal.checkout.updated", square.reader_ref(payment))
-    for url in [f"{settings.PUBLIC_URL}/webhooks/square", "https://elsewhere.test" + path_of(square)]:
+    for url in [f"{settings.BASE_URL}/webhooks/square", "https://elsewhere.test" + path_of(square)]:
         headers = {"x-square-hmacsha256-signature": sign_webhook(body, url, "square-key")}
         assert deliver(square, body, headers).status_code == 400
     assert events(restaurant) == []

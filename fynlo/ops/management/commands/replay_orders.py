@@ -44,7 +44,7 @@ class Command(BaseCommand):
         parser.add_argument("folder", type=Path)
         parser.add_argument("--tills", type=int, default=4, help="How many tills play at once (4).")
         parser.add_argument("--limit", type=int, help="Play only the first LIMIT orders.")
-        parser.add_argument("--base-url", default=settings.PUBLIC_URL, help="Where the API is.")
+        parser.add_argument("--base-url", default=settings.BASE_URL, help="Where the API is.")
         parser.add_argument("--slug", default=SLUG, help=f"The restaurant's slug ({SLUG}).")
         parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
 
