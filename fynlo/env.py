@@ -233,7 +233,7 @@ def _hosts(base_url: str, platform_url: str, production: bool) -> str:
 
 def _problems(env: Env) -> list[str]:
     """What is well-formed and yet must not be."""
-    problems = []
+    problems: list[str] = []
     if env.environment != "production":
         return problems
     if len(env.secret_key) < 50 or len(set(env.secret_key)) < 5:

@@ -53,7 +53,7 @@ class OpsCommand(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="Print the outcome as JSON.")
 
-    def run(self, **options: Any) -> Outcome:
+    def run(self, *args: Any, **options: Any) -> Outcome:
         raise NotImplementedError
 
     def handle(self, *args: Any, **options: Any) -> None:
