@@ -31,4 +31,17 @@ class TenantForeignKey(models.ForeignKey):
 
 
 class TenantOneToOneField(TenantForeignKey, models.OneToOneField):
-    """At most one row for each referenced row. Its unique key is (restaurant_id, x_id)."""
+    """At most one row for each referenced row. Its unique key is (restaurant_id, x_id), see `models`."""
+
+    def __init__(self, to: Any, on_delete: Any, **kwargs: Any) -> None:
+        super().__init__(to, on_delete, **{**kwargs, "db_index": False})
+
+    @property
+    def unique(self) -> bool:
+        """Not by itself: a key without the restaurant in it could never be distributed."""
+        return False
+
+    def deconstruct(self) -> tuple[str, str, Any, Any]:
+        name, path, args, kwargs = super().deconstruct()
+        kwargs.pop("db_index", None)
+        return name, path, args, kwargs

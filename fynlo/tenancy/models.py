@@ -31,6 +31,9 @@ class TenantBase(ModelBase):
         for field in meta.local_fields:
             if isinstance(field, TenantForeignKey):
                 added.append(TenantFK(field=field.name, name=f"{table}_{field.column}_tfk"))
+            if isinstance(field, TenantOneToOneField):
+                key = ["restaurant", field.name]
+                added.append(models.UniqueConstraint(fields=key, name=f"{table}_rid_{field.column}"))
         present = {constraint.name for constraint in meta.constraints}
         meta.constraints = [*meta.constraints, *(c for c in added if c.name not in present)]
         meta.original_attrs["constraints"] = meta.constraints  # what the autodetector reads
