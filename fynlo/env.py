@@ -183,7 +183,7 @@ def read_env(environ: Mapping[str, str] = os.environ) -> Env:
         debug=debug,
         database_url=_database_url(reader, db_role),
         db_role=db_role,
-        replica_url=reader.text("READONLY_DATABASE_URL", default="") if db_role != "readonly" else "",
+        replica_url=reader.text("READONLY_DATABASE_URL", default="") if db_role == "app" else "",
         redis_url=redis_url,
         redis_cache_url=reader.text("REDIS_CACHE_URL", default=redis_url),
         allowed_hosts=reader.words("ALLOWED_HOSTS", default=_hosts(base_url, platform_url, production)),

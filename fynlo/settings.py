@@ -18,6 +18,7 @@ SECRET_KEY = ENV.secret_key
 SECRET_KEY_FALLBACKS = list(ENV.secret_key_fallbacks)
 DEBUG = ENV.debug
 DEMO = ENV.demo
+APP_NAME = ENV.app_name
 ALLOWED_HOSTS = list(ENV.allowed_hosts)
 BASE_URL = ENV.base_url
 WEBSOCKET_URL = ENV.websocket_url.rstrip("/")
@@ -92,29 +93,37 @@ ASGI_APPLICATION = "fynlo.asgi.application"
 
 # Rows
 
-_connection = conninfo_to_dict(ENV.database_url)
-DATABASES: dict[str, Any] = {
-    "default": {
+
+def _database(url: str, role: str) -> dict[str, Any]:
+    """One login on one server. The engine carries the restaurant into every transaction."""
+    connection = conninfo_to_dict(url)
+    database: dict[str, Any] = {
         "ENGINE": "fynlo.tenancy.backend",
-        "NAME": _connection.pop("dbname", ""),
-        "USER": _connection.pop("user", ""),
-        "PASSWORD": _connection.pop("password", ""),
-        "HOST": _connection.pop("host", ""),
-        "PORT": str(_connection.pop("port", "")),
+        "NAME": connection.pop("dbname", ""),
+        "USER": connection.pop("user", ""),
+        "PASSWORD": connection.pop("password", ""),
+        "HOST": connection.pop("host", ""),
+        "PORT": str(connection.pop("port", "")),
         "OPTIONS": {
-            **_connection,
-            "application_name": f"fynlo-{DB_ROLE}",
+            **connection,
+            "application_name": f"fynlo-{role}",
             "server_side_binding": True,
             "prepare_threshold": 2,
         },
     }
-}
-if DB_ROLE == "migrator":
-    # Every object belongs to fynlo_owner, which nobody can log in as.
-    DATABASES["default"]["OPTIONS"].update(assume_role="fynlo_owner", server_side_binding=False)
-else:
-    # CONN_MAX_AGE leaks a connection per thread under ASGI; the pool gives each back.
-    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": ENV.db_pool_max, "timeout": 5}
+    if role == "migrator":
+        # Every object belongs to fynlo_owner, which nobody can log in as.
+        database["OPTIONS"].update(assume_role="fynlo_owner", server_side_binding=False)
+    else:
+        # CONN_MAX_AGE leaks a connection per thread under ASGI; the pool gives each back.
+        database["OPTIONS"]["pool"] = {"min_size": 1, "max_size": ENV.db_pool_max, "timeout": 5}
+    return database
+
+
+DATABASES = {"default": _database(ENV.database_url, DB_ROLE)}
+if ENV.replica_url:
+    DATABASES["replica"] = _database(ENV.replica_url, "readonly")
+    DATABASE_ROUTERS = ["fynlo.tenancy.replica.ReplicaRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Queue and cache
@@ -203,7 +212,11 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
 ]
 LOGIN_URL = "admin:login"
-OTP_TOTP_ISSUER = "Fynlo"
+TOKEN_KEYS = ENV.people.jwt_keys  # the first signs, all are accepted
+TOKEN_ALGORITHM = ENV.people.algorithm
+SESSION_MINUTES = ENV.people.access_token_minutes
+OTP_TOTP_ISSUER = APP_NAME
+OWNER_SEAL_KEYS = list(ENV.people.owner_keys)
 SESSION_COOKIE_NAME = "fynlo_platform_session" if DB_ROLE == "platform" else "fynlo_session"
 CSRF_COOKIE_NAME = "fynlo_platform_csrf" if DB_ROLE == "platform" else "fynlo_csrf"
 SESSION_COOKIE_AGE = 12 * 60 * 60

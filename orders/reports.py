@@ -9,6 +9,7 @@ from django.db.models import Count, Q, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from fynlo.tenancy.replica import reading_from_replica
 from restaurants.models import Restaurant
 
 from .models import DailyRevenue, Order
@@ -66,6 +67,7 @@ class PlatformDay:
     tax_minor: int
 
 
+@reading_from_replica()
 def revenue_by_day(first: datetime.date, last: datetime.date) -> list[Day]:
     """Each day from `first` to `last`, also those without sales; seconds behind the orders."""
     found = (

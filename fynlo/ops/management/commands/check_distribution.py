@@ -21,7 +21,7 @@ class Command(OpsCommand):
         super().add_arguments(parser)
         parser.add_argument("--rehearse", action="store_true", help="Change the keys and roll back.")
 
-    def run(self, *, rehearse: bool, **options: Any) -> Outcome:  # type: ignore[override]
+    def run(self, *, rehearse: bool, **options: Any) -> Outcome:
         tables = [name for _, name, _, _ in tenant_tables()]
         problems = distribution_problems()
         if rehearse and not problems:
