@@ -121,18 +121,21 @@ def record_run(command: str, started_at: Any, outcome: Outcome) -> None:
 
 @contextmanager
 def only_one(name: str) -> Iterator[None]:
-    """One run at a time over all machines, or OpsError. The lock is the session's: a killed run leaves none.
+    """One run at a time over all machines, or OpsError. A killed run leaves no lock.
 
-    It takes a connection of its own, so that the work may close or change the other.
+    The lock belongs to a transaction on a connection of its own, so that it holds through a pooler too,
+    where a session is nobody's; and the work may use the other connection as it likes.
     """
     holder = connection.copy()
     try:
+        holder.set_autocommit(False)
         with holder.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [f"fynlo.{name}"])
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [f"fynlo.{name}"])
             if cursor.fetchone() != (True,):
                 raise OpsError(Exit.LOCKED, "Another run is under way.")
         yield
     finally:
-        with holder.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock_all()")
+        holder.rollback()
+        holder.set_autocommit(True)
         holder.close()

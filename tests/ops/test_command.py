@@ -3,11 +3,13 @@
 import io
 import json
 
+import psycopg
 import pytest
 from django.db import OperationalError
 
-from fynlo.ops.command import Exit, OpsCommand, OpsError, Outcome
+from fynlo.ops.command import Exit, OpsCommand, OpsError, Outcome, only_one
 from fynlo.ops.models import OpsRun
+from tests.databases import role_url
 
 
 def run(work, *, as_json=True):
@@ -94,3 +96,20 @@ def test_nobody_rewrites_what_ran(dba):
         ("fynlo_backup", ["INSERT"]),
         ("fynlo_platform", ["INSERT"]),
     ]
+
+
+def test_only_one_runs_at_a_time(test_database):
+    with only_one("a test of it"):
+        with pytest.raises(OpsError, match="Another run is under way"), only_one("a test of it"):
+            pass
+        with only_one("another thing"):
+            pass
+        # Held by a transaction, so that it holds through a pooler too.
+        with psycopg.connect(role_url("app", test_database)) as other:
+            holders = other.execute(
+                "SELECT state FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory'"
+                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            ).fetchall()
+        assert holders == [("idle in transaction",)]
+    with only_one("a test of it"):
+        pass
