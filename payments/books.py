@@ -5,7 +5,9 @@ Accounts: `cash` (of a restaurant without drawers), `cash:<drawer session>`, `sa
 a drawer; `tips_payable`, `service_charge` (one that can be declined), `sales:<percent>` (net, by VAT
 rate), `vat:<percent>` and `cash_in`, what was paid into a drawer, are credit accounts; `cash_over_short`
 is a debit where cash is missing. `clearing:<account>` is what a provider owes us until it pays it out to
-the bank, less its `fees` and `disputes`: after a payout it is what the provider's balance says.
+the bank, less its `fees`, the platform's among them, and `disputes`: after a payout it is what the
+provider's balance says. `clearing:external` is what the house's own card machine took, until a provider
+lists it.
 
 A sale is booked when its order is closed, money when it is taken; so a closed order's receivable is
 nothing, an open one's is what was paid on account, and a voided order is not in the books at all.
@@ -30,7 +32,9 @@ from .models import (
     LedgerEntry,
     LedgerTransaction,
     PaymentAttempt,
+    PaymentIntent,
     Payout,
+    Provider,
     Refund,
 )
 from .rows import insert_rows
@@ -136,27 +140,67 @@ def book_refund(refund: Refund, *, back: bool, at: datetime.datetime) -> None:
     )
 
 
-def book_fee(attempt: PaymentAttempt, *, fee: int, at: datetime.datetime) -> None:
-    """What the provider kept of a charge, once it says so; what it says later is booked as the difference."""
-    booked = LedgerEntry.objects.filter(
-        account=FEES, transaction__key__startswith=f"fee:{attempt.pk}:"
-    ).aggregate(sum=models.Sum("amount_minor"))["sum"]
-    difference = fee - (booked or 0)
-    if difference:
-        entries = [(FEES, difference), (clearing_account(attempt), -difference)]
-        _post(f"fee:{attempt.pk}:{fee}:{booked or 0}", entries, at, lock_today()[1], _currency(attempt))
+def book_fee(attempt: PaymentAttempt, *, fee: int, at: datetime.datetime, where: str = "") -> None:
+    """What the provider kept of a charge, once it says so, and whatever it says later.
+
+    `where` is the clearing account that it came out of, if that is not the attempt's own.
+    """
+    _book_up_to(
+        f"fee:{attempt.pk}",
+        FEES,
+        fee,
+        where=where or clearing_account(attempt),
+        currency=_currency(attempt),
+        at=at,
+    )
 
 
-def book_dispute(attempt: PaymentAttempt, dispute: Dispute, *, status: str, at: datetime.datetime) -> None:
-    """The provider took a disputed charge back, or gave it back once the dispute was won."""
-    amount = dispute.amount_minor
-    disputed = LedgerTransaction.objects.filter(key=f"dispute:{dispute.pk}").exists()
-    if not disputed:
-        entries = [(DISPUTES, amount), (clearing_account(attempt), -amount)]
-        _post(f"dispute:{dispute.pk}", entries, at, lock_today()[1], _currency(attempt))
-    if status == Dispute.Status.WON:
-        entries = [(DISPUTES, -amount), (clearing_account(attempt), amount)]
-        _post(f"dispute_won:{dispute.pk}", entries, at, lock_today()[1], _currency(attempt))
+def book_application_fee(attempt: PaymentAttempt, *, fee: int, at: datetime.datetime) -> None:
+    """What the platform keeps of a charge: the provider takes it out of what it owes the restaurant."""
+    _book_up_to(
+        *(f"application_fee:{attempt.pk}", FEES, fee),
+        where=clearing_account(attempt),
+        currency=_currency(attempt),
+        at=at,
+    )
+
+
+def book_fees_back(
+    refund: Refund, *, fee: int | None, application_fee: int | None, at: datetime.datetime, where: str = ""
+) -> None:
+    """What a refund gave back of the charge's fees: the provider's own, and the platform's."""
+    attempt = refund.attempt
+    for name, back in (("fee", fee), ("application_fee", application_fee)):
+        if back is not None:
+            _book_up_to(
+                *(f"{name}:{refund.pk}", FEES, -back),
+                where=where or clearing_account(attempt),
+                currency=_currency(attempt),
+                at=at,
+            )
+
+
+def book_dispute(
+    attempt: PaymentAttempt, dispute: Dispute, *, taken: int, fee: int, at: datetime.datetime
+) -> None:
+    """What the provider holds back because of a dispute, now: nothing once it was won; and its fee for it."""
+    for name, account, amount in (("dispute", DISPUTES, taken), ("dispute_fee", FEES, fee)):
+        _book_up_to(
+            *(f"{name}:{dispute.pk}", account, amount),
+            where=clearing_account(attempt),
+            currency=_currency(attempt),
+            at=at,
+        )
+
+
+def book_match(payment: PaymentIntent, account_id: UUID, *, amount: int, at: datetime.datetime) -> None:
+    """What the house's own card machine took turned out to lie with a provider: it is looked for there."""
+    _book_moved(f"matched:{payment.pk}", payment, f"clearing:{account_id}", amount, at)
+
+
+def book_refund_match(refund: Refund, account_id: UUID, *, amount: int, at: datetime.datetime) -> None:
+    """The same of money that went back by that machine."""
+    _book_moved(f"matched_refund:{refund.pk}", refund.intent, f"clearing:{account_id}", -amount, at)
 
 
 def book_payout(payout: Payout, *, at: datetime.datetime) -> None:
@@ -172,13 +216,39 @@ def clearing_account(attempt: PaymentAttempt) -> str:
     return f"clearing:{attempt.account_id or attempt.provider}"
 
 
+def _book_up_to(
+    subject: str, account: str, amount: int, *, where: str, currency: str, at: datetime.datetime
+) -> None:
+    """Bring what the books say of a subject to `amount`, however often it changes. Its rows are locked.
+
+    The n-th correction has the key <subject>:<n>. Keys are ordered by their bytes (the database's
+    collation is C.UTF-8), so all of a subject's lie between it and the next one.
+    """
+    booked = LedgerEntry.objects.filter(
+        account=account, transaction__key__gte=subject, transaction__key__lt=f"{subject};"
+    ).aggregate(sum=models.Sum("amount_minor"), n=models.Count("pk"))
+    difference = amount - (booked["sum"] or 0)
+    if difference:
+        entries = [(account, difference), (where, -difference)]
+        _post(f"{subject}:{booked['n'] + 1}", entries, at, lock_today()[1], currency)
+
+
+def _book_moved(key: str, payment: PaymentIntent, where: str, amount: int, at: datetime.datetime) -> None:
+    """From where an own card machine's money is thought to lie to where it does: once."""
+    if LedgerTransaction.objects.filter(key=key).exists():
+        return
+    order = payment.order
+    entries = [(where, amount), (f"clearing:{Provider.EXTERNAL}", -amount)]
+    _post(key, entries, at, lock_today()[1], order.currency, order_id=order.pk)
+
+
 def _money_account(attempt: PaymentAttempt, session_id: UUID | None) -> str:
     """Where the money that an attempt took lies."""
     return cash_account(session_id) if attempt.provider == CASH else clearing_account(attempt)
 
 
 def _currency(attempt: PaymentAttempt) -> str:
-    return str(attempt.request["currency"])
+    return str(attempt.request.get("currency") or attempt.intent.order.currency)
 
 
 def cash_account(session_id: UUID | None) -> str:

@@ -89,9 +89,10 @@ class ChargeRequest:
 class Snapshot:
     """How a charge stands at the provider. What was captured is a fact, whatever was asked.
 
-    `captured_minor` excludes the tip; `refunded_minor` includes what was refunded of it. `next_action`
-    is for the till: {"type": "tap", …}, {"type": "confirm", "client_secret", "publishable_key"} or
-    {"type": "open", "url"}. `disputed` while a dispute stands.
+    `captured_minor` excludes the tip; `refunded_minor` includes what was refunded of it. `fee_minor` is
+    what the provider keeps, `application_fee_minor` what the platform does; None is not known yet.
+    `next_action` is for the till: {"type": "tap", …}, {"type": "confirm", "client_secret",
+    "publishable_key"} or {"type": "open", "url"}.
     """
 
     outcome: Outcome
@@ -100,6 +101,7 @@ class Snapshot:
     provider_ref: str = ""
     refunded_minor: int = 0
     fee_minor: int | None = None
+    application_fee_minor: int | None = None
     code: str = ""
     message: str = ""
     card_brand: str = ""
@@ -134,7 +136,10 @@ class RefundOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RefundSnapshot:
-    """How a refund stands at the provider. `refund_id` is ours, where the provider kept it."""
+    """How a refund stands at the provider. `refund_id` is ours, where the provider kept it.
+
+    `fee_back_minor` and `application_fee_back_minor` are what came back of the charge's fees.
+    """
 
     outcome: RefundOutcome
     provider_ref: str = ""
@@ -142,13 +147,18 @@ class RefundSnapshot:
     refund_id: UUID | None = None
     code: str = ""
     request_id: str = ""
+    fee_back_minor: int | None = None
+    application_fee_back_minor: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DisputeSnapshot:
+    """`taken_minor` is what the provider holds back of it now: nothing during an inquiry, or once won."""
+
     provider_ref: str
     amount_minor: int
     status: str  # open, won, lost
+    taken_minor: int
     fee_minor: int = 0
     reason: str = ""
     evidence_due_at: datetime.datetime | None = None
@@ -175,7 +185,8 @@ class ProviderTransaction:
     """One movement on the provider's side, for reconciling. `kind` is charge or refund.
 
     `amount_minor` is positive in either case and includes the tip; `reference` is our attempt's or
-    refund's id, where the provider kept it; `payment_ref` is the charge a refund belongs to.
+    refund's id, where the provider kept it; `payment_ref` is the charge a refund belongs to. The fees of a
+    refund are what came back of the charge's, and negative.
     """
 
     provider_ref: str
@@ -186,6 +197,7 @@ class ProviderTransaction:
     created_at: datetime.datetime
     tip_minor: int = 0
     fee_minor: int | None = None
+    application_fee_minor: int | None = None
     reference: str = ""
     payment_ref: str = ""
     description: str = ""
@@ -283,3 +295,13 @@ class NamesAttempts(Protocol):
     """A provider some of whose events name an object that only it can lead back to our attempt."""
 
     def attempt_of(self, account: Account, ref: str) -> UUID | None: ...
+
+
+@runtime_checkable
+class ListsDisputes(Protocol):
+    """A provider that lists its disputes, which come weeks after their charges."""
+
+    def disputed_charges(
+        self, account: Account, since: datetime.datetime, until: datetime.datetime
+    ) -> Iterator[str]:
+        """The provider's references of the charges that were disputed in the time."""

@@ -198,6 +198,16 @@ class SquareProvider:
                     lines=tuple(_payout_line(entry) for entry in _pages(entries)),
                 )
 
+    def disputed_charges(
+        self, account: Account, since: datetime.datetime, until: datetime.datetime
+    ) -> Iterator[str]:
+        """Square lists disputes by their state only: of all, those that were made in the time."""
+        with _asking(account) as square:
+            for dispute in _listed_disputes(square, account.location_id):
+                made = dispute.created_at and since <= objects.moment(dispute.created_at) < until
+                if made and dispute.disputed_payment and dispute.disputed_payment.payment_id:
+                    yield dispute.disputed_payment.payment_id
+
     def list_readers(self, account: Account) -> list[Reader]:
         """The paired Terminals, by the id that a checkout wants: the device's serial number."""
         with _asking(account) as square:
@@ -407,19 +417,27 @@ def _full_snapshot(square: Square, payment: Payment, request: ChargeRequest) -> 
 
 
 def _disputes(square: Square, payment: Payment) -> tuple[DisputeSnapshot, ...]:
-    """The disputes about a payment. Where our credentials may not see them there are none to show."""
+    """The disputes about a payment."""
     age = datetime.datetime.now(datetime.UTC) - objects.moment(payment.created_at)
     if age < UNDISPUTED:
         return ()
-    where: dict[str, Any] = {"location_id": payment.location_id} if payment.location_id else {}
+    about = [
+        dispute
+        for dispute in _listed_disputes(square, payment.location_id)
+        if dispute.disputed_payment and dispute.disputed_payment.payment_id == payment.id
+    ]
+    return tuple(objects.disputed(dispute) for dispute in about)
+
+
+def _listed_disputes(square: Square, location_id: str | None) -> list[Any]:
+    """Where our credentials may not see disputes there are none to show."""
+    where: dict[str, Any] = {"location_id": location_id} if location_id else {}
     try:
-        listed = list(_pages(square.disputes.list(request_options=ONCE, **where)))
+        return list(_pages(square.disputes.list(request_options=ONCE, **where)))
     except ApiError as error:
         if error.status_code == 403:
-            return ()
+            return []
         raise
-    about = [d for d in listed if d.disputed_payment and d.disputed_payment.payment_id == payment.id]
-    return tuple(objects.disputed(dispute) for dispute in about)
 
 
 def _lower(square: Square, payment: Payment, request: ChargeRequest, amount_minor: int) -> None:

@@ -50,6 +50,8 @@ REFUND_OUTCOMES = {
     "FAILED": RefundOutcome.FAILED,
 }
 DISPUTES = {"WON": "won", "INQUIRY_CLOSED": "won", "LOST": "lost", "ACCEPTED": "lost"}
+# In these Square holds the money back; a bank's mere inquiry takes none.
+HELD_BACK = frozenset({"EVIDENCE_REQUIRED", "PROCESSING", "LOST", "ACCEPTED"})
 STATUSES = {
     "COMPLETED": "succeeded",
     "APPROVED": "pending",
@@ -103,6 +105,7 @@ def charge(
         provider_ref=payment.id,
         refunded_minor=_refunded(payment, refunds),
         fee_minor=fee_of(payment),
+        application_fee_minor=amount_of(payment.app_fee_money),
         code=code,
         message=message,
         card_brand=str(card.card_brand or "").lower()[:20] if card else "",
@@ -156,7 +159,13 @@ def refunded(refund: PaymentRefund) -> RefundSnapshot:
         amount_minor=amount_of(refund.amount_money),
         refund_id=refund_id_in(refund.reason),
         code=str(refund.status) if outcome is RefundOutcome.FAILED else "",
+        fee_back_minor=_negative(fee_of(refund)),
+        application_fee_back_minor=amount_of(refund.app_fee_money),
     )
+
+
+def _negative(amount_minor: int | None) -> int | None:
+    return None if amount_minor is None else -amount_minor
 
 
 def disputed(dispute: Any) -> DisputeSnapshot:
@@ -164,6 +173,7 @@ def disputed(dispute: Any) -> DisputeSnapshot:
         provider_ref=str(dispute.id or dispute.dispute_id),
         amount_minor=amount_of(dispute.amount_money),
         status=DISPUTES.get(str(dispute.state), "open"),
+        taken_minor=amount_of(dispute.amount_money) if str(dispute.state) in HELD_BACK else 0,
         reason=str(dispute.reason or "").lower(),
         evidence_due_at=moment(dispute.due_at) if dispute.due_at else None,
     )
@@ -179,6 +189,7 @@ def payment_row(payment: Payment) -> ProviderTransaction:
         created_at=moment(payment.created_at),
         tip_minor=amount_of(payment.tip_money),
         fee_minor=fee_of(payment),
+        application_fee_minor=amount_of(payment.app_fee_money),
         reference=payment.reference_id or str(as_uuid(payment.note) or ""),
         description=payment.note or "",
     )
@@ -193,6 +204,7 @@ def refund_row(refund: PaymentRefund) -> ProviderTransaction:
         status=STATUSES.get(str(refund.status), "pending"),
         created_at=moment(refund.created_at),
         fee_minor=fee_of(refund),
+        application_fee_minor=-amount_of(refund.app_fee_money),
         reference=str(refund_id_in(refund.reason) or ""),
         payment_ref=refund.payment_id or "",
         description=refund.reason or "",

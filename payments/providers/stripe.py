@@ -148,6 +148,13 @@ class StripeProvider:
             if movement["type"] != "payout":
                 yield read_payout_line(movement)
 
+    def disputed_charges(
+        self, account: Account, since: datetime.datetime, until: datetime.datetime
+    ) -> Iterator[str]:
+        for dispute in every(api(account).disputes.list, _window(since, until), options(account)):
+            if intent := id_of(dispute.get("payment_intent")):
+                yield intent
+
     def list_readers(self, account: Account) -> list[Reader]:
         readers = every(api(account).terminal.readers.list, {}, options(account))
         return [

@@ -14,7 +14,7 @@ from .stripe_client import Answer, api, call, every, id_of, options
 from .stripe_codes import is_decline
 from .stripe_reading import moment, read_intent, to_stripe, uuid_of
 
-EXPAND = ["latest_charge.balance_transaction", "latest_charge.refunds"]
+EXPAND = ["latest_charge.balance_transaction", "latest_charge.refunds.data.balance_transaction"]
 LINK_LIFE = datetime.timedelta(hours=12)  # Stripe allows half an hour to a day
 CLOCK_SKEW = datetime.timedelta(minutes=10)
 REPLAYED_FOR = datetime.timedelta(hours=25)

@@ -76,6 +76,9 @@ def read_intent(
         intent["id"],
         refunded_minor=sum(r.amount_minor for r in refunds if r.outcome == RefundOutcome.SUCCEEDED),
         fee_minor=fee_of(charge.get("balance_transaction"), request.currency),
+        application_fee_minor=from_stripe(charge.get("application_fee_amount") or 0, request.currency)
+        if charge
+        else None,
         code=failure.get("decline_code") or failure.get("code") or "",
         message=failure.get("message") or "",
         card_brand=card.get("brand") or "",
@@ -141,14 +144,25 @@ def fee_of(movement: Any, currency: str) -> int | None:
     """What Stripe keeps, without the platform's own fee; None where unknown, or in another currency."""
     if not isinstance(movement, dict) or movement["currency"].upper() != currency.upper():
         return None
-    ours = sum(part["amount"] for part in movement["fee_details"] if part["type"] == "application_fee")
-    return from_stripe(movement["fee"] - ours, currency)
+    return from_stripe(movement["fee"] - _platforms_part(movement), currency)
+
+
+def application_fee_of(movement: Any, currency: str) -> int | None:
+    """What the platform keeps, negative for what it gives back; None where unknown."""
+    if not isinstance(movement, dict) or movement["currency"].upper() != currency.upper():
+        return None
+    return from_stripe(_platforms_part(movement), currency)
+
+
+def _platforms_part(movement: Answer) -> int:
+    return sum(part["amount"] for part in movement["fee_details"] if part["type"] == "application_fee")
 
 
 def read_refund(refund: Answer) -> RefundSnapshot:
     outcome = REFUND_OUTCOMES.get(refund["status"])
     if outcome is None:
         raise UnknownOutcome(f"Stripe says {refund['status']} of a refund.", code="unknown_status")
+    movement, currency = refund.get("balance_transaction"), refund["currency"]
     return RefundSnapshot(
         outcome,
         refund["id"],
@@ -156,16 +170,24 @@ def read_refund(refund: Answer) -> RefundSnapshot:
         uuid_of(refund.get("metadata"), "refund"),
         refund.get("failure_reason") or "",
         refund.get("_request_id", ""),
+        fee_back_minor=_negative(fee_of(movement, currency)),
+        application_fee_back_minor=_negative(application_fee_of(movement, currency)),
     )
+
+
+def _negative(amount_minor: int | None) -> int | None:
+    return None if amount_minor is None else -amount_minor
 
 
 def read_dispute(dispute: Answer) -> DisputeSnapshot:
     due = dispute["evidence_details"].get("due_by")
-    fees = sum(movement["fee"] for movement in dispute["balance_transactions"])
+    movements = dispute["balance_transactions"]  # the money goes, and comes back when the dispute is won
+    taken, fees = (sum(movement[name] for movement in movements) for name in ("amount", "fee"))
     return DisputeSnapshot(
         dispute["id"],
         from_stripe(dispute["amount"], dispute["currency"]),
         DISPUTE_STATUSES.get(dispute["status"], "open"),
+        from_stripe(-taken, dispute["currency"]),
         from_stripe(fees, dispute["currency"]),
         dispute["reason"],
         moment(due) if due else None,
@@ -188,6 +210,7 @@ def read_charge(charge: Answer) -> ProviderTransaction:
         moment(charge["created"]),
         (int(asked) if asked.isdecimal() else 0) + from_stripe(reader_tip(intent), currency),
         fee_of(charge.get("balance_transaction"), currency),
+        from_stripe(charge.get("application_fee_amount") or 0, currency),
         metadata.get("attempt", ""),
         description=charge.get("description") or "",
     )
@@ -205,6 +228,7 @@ def read_refund_transaction(refund: Answer) -> ProviderTransaction:
         status,
         moment(refund["created"]),
         fee_minor=fee_of(refund.get("balance_transaction"), currency),
+        application_fee_minor=application_fee_of(refund.get("balance_transaction"), currency),
         reference=(refund.get("metadata") or {}).get("refund", ""),
         payment_ref=refund.get("payment_intent") or refund.get("charge") or "",
     )

@@ -533,7 +533,9 @@ def _disputes(transaction: Any, currency: str) -> Iterator[DisputeSnapshot]:
     """SumUp says nothing of a dispute before the money is gone."""
     for event in _events(transaction, "CHARGE_BACK"):
         amount = from_float(abs(event.amount), currency)
-        yield DisputeSnapshot(provider_ref=f"chargeback:{event.id}", amount_minor=amount, status="lost")
+        yield DisputeSnapshot(
+            provider_ref=f"chargeback:{event.id}", amount_minor=amount, status="lost", taken_minor=amount
+        )
 
 
 def _own_refund(transaction: Any, request: RefundRequest) -> RefundSnapshot | None:

@@ -25,17 +25,22 @@ class ReasonMissing(DomainError):
 
 
 def raise_issue(kind: str, subject: str, **values: Any) -> ReconciliationIssue:
-    """Open an issue, or open it again with these values where it had been settled before."""
-    values = {**values, "found_at": timezone.now()}
-    row, is_new = ReconciliationIssue.objects.get_or_create(kind=kind, subject=subject, defaults=values)
+    """Open an issue; one that is open says what is known now, one that was settled is open again."""
+    now = timezone.now()
+    row, is_new = ReconciliationIssue.objects.get_or_create(
+        kind=kind, subject=subject, defaults={**values, "found_at": now}
+    )
     if is_new:
         account = ProviderAccount.objects.filter(pk=row.account_id).first() if row.account_id else None
         name = account.provider if account else "none"
         transaction.on_commit(lambda: metrics.ISSUES.labels(name, kind).inc(), robust=True)
-    elif row.resolved_at is not None:
-        ReconciliationIssue.objects.filter(pk=row.pk).update(
-            **values, resolved_at=None, resolved_by=None, resolution=""
-        )
+        return row
+    if row.resolved_at is not None:
+        values |= {"found_at": now, "resolved_at": None, "resolved_by": None, "resolution": ""}
+    if any(getattr(row, name) != value for name, value in values.items()):
+        for name, value in values.items():
+            setattr(row, name, value)
+        row.save(update_fields=list(values))
     return row
 
 

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.db.models import Q
 from django.utils import timezone
 
 from fynlo.tenancy.scope import restaurant_scope
 from payments import books
-from payments.models import PaymentAttempt, Payout, PayoutLine, ReconciliationIssue, Refund
+from payments.models import PaymentAttempt, Payout, PayoutLine, Provider, ReconciliationIssue, Refund
 from payments.providers.base import Account, ProviderPayout
 
 from . import settling
@@ -59,26 +60,30 @@ def take_over(account: Account, account_ids: Sequence[UUID], theirs: ProviderPay
         subject = subjects.get(line.provider_ref)
         if line.kind == "charge" and subject and subject.attempt_id:
             with restaurant_scope(account.restaurant_id):
-                _note_fee(subject.attempt_id, line.fee_minor, theirs.currency)
+                _note_fee(account, subject.attempt_id, line.fee_minor, theirs.currency)
     return True
 
 
-def note_fee(attempt: PaymentAttempt, fee_minor: int | None) -> None:
-    """Keep and book what the provider kept of a charge. The attempt is locked (`settling.lock_attempt`)."""
+def note_fee(account: Account, attempt: PaymentAttempt, fee_minor: int | None) -> None:
+    """Keep and book what the provider kept of a charge, typed in or not.
+
+    The attempt is locked (`settling.lock_attempt`).
+    """
     if fee_minor is None:
         return
     if attempt.fee_minor != fee_minor:
         PaymentAttempt.objects.filter(pk=attempt.pk).update(fee_minor=fee_minor)
         attempt.fee_minor = fee_minor
-    books.book_fee(attempt, fee=fee_minor, at=timezone.now())
+    where = "" if attempt.account_id else f"clearing:{account.id}"
+    books.book_fee(attempt, fee=fee_minor, at=timezone.now(), where=where)
 
 
-def _note_fee(attempt_id: UUID, fee_minor: int, currency: str) -> None:
+def _note_fee(account: Account, attempt_id: UUID, fee_minor: int, currency: str) -> None:
     """Some say the fee nowhere but in the payout. One that includes the platform's own is not theirs."""
     attempt = settling.lock_attempt(attempt_id)
-    is_theirs = attempt.application_fee_minor == 0 and attempt.request.get("currency") == currency
+    is_theirs = attempt.application_fee_minor == 0 and attempt.request.get("currency", currency) == currency
     if attempt.fee_minor is None and attempt.state == PaymentAttempt.State.CAPTURED and is_theirs:
-        note_fee(attempt, fee_minor)
+        note_fee(account, attempt, fee_minor)
 
 
 def _keep(account: Account, theirs: ProviderPayout) -> Payout:
@@ -135,7 +140,8 @@ def _check(account: Account, payout: Payout, theirs: ProviderPayout, *, was_book
 def _subjects(account_ids: Sequence[UUID], theirs: ProviderPayout) -> dict[str, Subject]:
     """What the lines are about, by the provider's reference."""
     named = {line.provider_ref for line in theirs.lines if line.provider_ref}
-    charges = PaymentAttempt.objects.filter(account__in=account_ids, provider_ref__in=named)
+    typed_in = Q(account=None, provider=Provider.EXTERNAL)
+    charges = PaymentAttempt.objects.filter(typed_in | Q(account__in=account_ids), provider_ref__in=named)
     refunds = Refund.objects.filter(attempt__account__in=account_ids, provider_ref__in=named)
     found = {ref: Subject(payment) for ref, payment in refunds.values_list("provider_ref", "intent_id")}
     for ref, payment, attempt in charges.values_list("provider_ref", "intent_id", "pk"):

@@ -18,9 +18,12 @@ from django.utils import timezone
 from fynlo.money import format_money
 from fynlo.tenancy.scope import bind_restaurant, require_restaurant_id, restaurant_scope
 from orders.models import Order
+from payments import books
 from payments.models import (
+    Dispute,
     PaymentAttempt,
     PaymentIntent,
+    Provider,
     ProviderAccount,
     ReconciliationIssue,
     ReconciliationRun,
@@ -30,6 +33,8 @@ from payments.providers import PROVIDERS
 from payments.providers.base import (
     Account,
     ChargeRequest,
+    ListsDisputes,
+    NamesAttempts,
     Outcome,
     ProviderPayout,
     ProviderTransaction,
@@ -193,6 +198,7 @@ def _compare_all(comparison: Comparison) -> None:
     with restaurant_scope(account.restaurant_id):
         since = payouts.first_to_ask_for(account.id, comparison.since)
     paid_out = call("list_payouts", _list_payouts, account, since, comparison.until)
+    disputed = call("list_disputes", _list_disputes, account, comparison.since, comparison.until)
     comparison.listed = frozenset(row.provider_ref for row in theirs if _is_charge(row))
     for row in sorted(theirs, key=lambda row: row.created_at):
         if row.kind == "refund":
@@ -201,6 +207,7 @@ def _compare_all(comparison: Comparison) -> None:
             _compare_charge(comparison, row)
         if comparison.progress:
             comparison.progress()
+    _look_at_disputes(comparison, disputed)
     _look_for_ours(comparison)
     if not comparison.is_shared:
         for payout in paid_out:
@@ -218,6 +225,13 @@ def _list_transactions(
         if len(found) > AT_MOST:
             raise InvalidRequest(f"More than {AT_MOST} transactions: reconcile a shorter time.")
     return found
+
+
+def _list_disputes(account: Account, since: datetime.datetime, until: datetime.datetime) -> list[str]:
+    provider = PROVIDERS[account.provider]
+    if not isinstance(provider, ListsDisputes):
+        return []
+    return list(provider.disputed_charges(account, since, until))
 
 
 def _list_payouts(
@@ -319,7 +333,9 @@ def _compare_amounts(comparison: Comparison, row: ProviderTransaction, attempt: 
     resolve_issue(Kind.OURS_ONLY, f"attempt:{attempt.pk}", "The provider lists it now.")
     if attempt.provider_ref != row.provider_ref:  # somebody decided it was taken; refunds need its true name
         PaymentAttempt.objects.filter(pk=attempt.pk).update(provider_ref=row.provider_ref)
-    payouts.note_fee(attempt, row.fee_minor)
+    payouts.note_fee(account, attempt, row.fee_minor)
+    if row.application_fee_minor is not None and (row.application_fee_minor or attempt.application_fee_minor):
+        books.book_application_fee(attempt, fee=row.application_fee_minor, at=timezone.now())
     ours = payment.captured_minor + payment.tip_captured_minor
     subject = f"listed:{attempt.pk}"
     if ours == row.amount_minor and not _tip_differs(attempt, row):
@@ -369,10 +385,10 @@ def _without_bill(comparison: Comparison, row: ProviderTransaction) -> None:
     if comparison.is_shared:
         return
     with restaurant_scope(account.restaurant_id):
-        typed_in = _typed_in([row.provider_ref, row.reference], row.amount_minor)
+        typed_in = _typed_in([row.provider_ref, row.reference], row.provider_ref, row.amount_minor)
         if typed_in is not None:
             counts.matched += 1
-            _settle_typed_in(_subject(account, row), typed_in)
+            _match_typed_in(account, row.provider_ref, typed_in, fee_minor=row.fee_minor)
             return
         counts.theirs_only += 1
         raise_again(
@@ -385,22 +401,39 @@ def _without_bill(comparison: Comparison, row: ProviderTransaction) -> None:
         )
 
 
-def _typed_in(references: Sequence[str], amount_minor: int) -> PaymentIntent | None:
-    """The payment on the house's own machine whose slip said this reference and this amount."""
-    named = Q(pk=None)
+def _typed_in(references: Sequence[str], provider_ref: str, amount_minor: int) -> PaymentAttempt | None:
+    """The payment on the house's own machine whose slip said this reference and this amount.
+
+    Once found it keeps the provider's name of its charge: a slip is of one charge.
+    """
+    named = Q(provider_ref=provider_ref)
     for reference in filter(None, references):
-        named |= Q(reference__iexact=reference)
-    payments = PaymentIntent.objects.paid().filter(named, method=PaymentIntent.Method.EXTERNAL)
-    found: PaymentIntent | None = (
-        payments.annotate(taken=F("captured_minor") + F("tip_captured_minor"))
+        named |= Q(provider_ref="", intent__reference__iexact=reference)
+    found: PaymentAttempt | None = (
+        PaymentAttempt.objects.filter(named, provider=Provider.EXTERNAL, state=State.CAPTURED)
+        .annotate(taken=F("intent__captured_minor") + F("intent__tip_captured_minor"))
         .filter(taken=amount_minor)
+        .order_by("-provider_ref", "created_at")
         .first()
     )
     return found
 
 
-def _settle_typed_in(subject: str, payment: PaymentIntent) -> None:
-    resolve_issue(Kind.THEIRS_ONLY, subject, f"It was typed in as payment {payment.pk}.")
+def _match_typed_in(
+    account: Account, provider_ref: str, typed_in: PaymentAttempt, *, fee_minor: int | None = None
+) -> None:
+    """The money lies with the provider: the books look for it there from now on."""
+    attempt = settling.lock_attempt(typed_in.pk)
+    if not attempt.provider_ref:
+        attempt.provider_ref = provider_ref
+        attempt.save(update_fields=["provider_ref"])
+    payment = attempt.intent
+    amount = payment.captured_minor + payment.tip_captured_minor
+    books.book_match(payment, account.id, amount=amount, at=timezone.now())
+    payouts.note_fee(account, attempt, fee_minor)
+    resolve_issue(
+        Kind.THEIRS_ONLY, f"charge:{account.id}:{provider_ref}", f"It was typed in as payment {payment.pk}."
+    )
 
 
 # Refunds
@@ -457,7 +490,7 @@ def _refund_of(comparison: Comparison, row: ProviderTransaction) -> Refund | Non
         found = (
             Refund.objects.with_details()
             .filter(intent__method=PaymentIntent.Method.EXTERNAL, state=Refund.State.SUCCEEDED)
-            .filter(intent__reference__iexact=row.payment_ref)
+            .filter(Q(intent__reference__iexact=row.payment_ref) | Q(attempt__provider_ref=row.payment_ref))
             .annotate(total=F("amount_minor") + F("tip_minor"))
             .filter(total=row.amount_minor)
             .exclude(pk__in=comparison.refunds)
@@ -491,6 +524,7 @@ def _refund_not_booked(comparison: Comparison, row: ProviderTransaction, refund:
 def _compare_refunded(comparison: Comparison, row: ProviderTransaction, refund: Refund) -> None:
     account, counts = comparison.account, comparison.counts
     ours, subject = refund.amount_minor + refund.tip_minor, f"listed:{refund.pk}"
+    _book_refund_as_listed(account, refund, row)
     resolve_issue(Kind.THEIRS_ONLY, _subject(account, row), "It belongs to a refund of ours.")
     resolve_issue(Kind.OURS_ONLY, f"refund:{refund.pk}", "The provider lists it now.")
     if ours == row.amount_minor:
@@ -510,6 +544,51 @@ def _compare_refunded(comparison: Comparison, row: ProviderTransaction, refund: 
         theirs_minor=-row.amount_minor,
         currency=row.currency,
     )
+
+
+def _book_refund_as_listed(account: Account, refund: Refund, row: ProviderTransaction) -> None:
+    """Where its money came out of, if it was typed in; and what came back of the charge's fees."""
+    if refund.state != Refund.State.SUCCEEDED:
+        return
+    where = "" if refund.attempt.account_id else f"clearing:{account.id}"
+    if where:
+        books.book_refund_match(refund, account.id, amount=row.amount_minor, at=timezone.now())
+    books.book_fees_back(
+        refund,
+        fee=None if row.fee_minor is None else -row.fee_minor,
+        application_fee=None if row.application_fee_minor is None else -row.application_fee_minor,
+        at=timezone.now(),
+        where=where,
+    )
+
+
+# Disputes
+
+
+def _look_at_disputes(comparison: Comparison, charges: Sequence[str]) -> None:
+    """Ask about every charge that was disputed in the time, and about those whose dispute is not over."""
+    with restaurant_scope(comparison.account.restaurant_id):
+        ours = PaymentAttempt.objects.filter(account__in=comparison.account_ids)
+        unsettled = ours.filter(disputes__status=Dispute.Status.OPEN)
+        disputed = ours.filter(provider_ref__in=[ref for ref in charges if ref])
+        ids = {*unsettled.values_list("pk", flat=True), *disputed.values_list("pk", flat=True)}
+        known = set(disputed.values_list("provider_ref", flat=True))
+    for ref in sorted(set(charges) - known):
+        if named := _named_by_provider(comparison.account, ref):
+            ids.add(named)
+    for attempt_id in sorted(ids):
+        _ask(attempt_id)
+
+
+def _named_by_provider(account: Account, ref: str) -> UUID | None:
+    """Our attempt by what the provider has kept of it, such as of a link's charge."""
+    provider = PROVIDERS[account.provider]
+    if not isinstance(provider, NamesAttempts):
+        return None
+    named = call("attempt_of", provider.attempt_of, account, ref)
+    with restaurant_scope(account.restaurant_id):
+        is_ours = named and PaymentAttempt.objects.filter(pk=named, account__isnull=False).exists()
+    return named if is_ours else None
 
 
 # What is left
@@ -539,9 +618,10 @@ def _look_again_at_money_without_bill(comparison: Comparison) -> None:
         kind=Kind.THEIRS_ONLY, subject__startswith=prefix, resolved_at=None
     )
     for issue in found:
-        typed_in = _typed_in([issue.subject.removeprefix(prefix)], issue.theirs_minor or 0)
+        provider_ref = issue.subject.removeprefix(prefix)
+        typed_in = _typed_in([provider_ref], provider_ref, issue.theirs_minor or 0)
         if typed_in is not None:
-            _settle_typed_in(issue.subject, typed_in)
+            _match_typed_in(comparison.account, provider_ref, typed_in)
 
 
 def _unlisted_attempts(comparison: Comparison) -> list[PaymentAttempt]:

@@ -210,7 +210,13 @@ def settle_refund(
             refund.save(update_fields=["state", "provider_ref", "next_check_at", "lease_until"])
         case _:
             refund.save(update_fields=["provider_ref"])
-            return refund
+    if refund.state == State.SUCCEEDED:
+        books.book_fees_back(
+            refund,
+            fee=snapshot.fee_back_minor,
+            application_fee=snapshot.application_fee_back_minor,
+            at=timezone.now(),
+        )
     if refund.state != was:
         _tell(refund, actor or settling.THE_SYSTEM)
     return refund

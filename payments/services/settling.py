@@ -228,8 +228,11 @@ def adopt(attempt: PaymentAttempt, snapshot: Snapshot) -> None:
     _adopt_disputes(attempt, snapshot.disputes)
     if snapshot.fee_minor is not None and attempt.fee_minor != snapshot.fee_minor:
         PaymentAttempt.objects.filter(pk=attempt.pk).update(fee_minor=snapshot.fee_minor)
-    if snapshot.fee_minor:
+    if snapshot.fee_minor is not None:
         books.book_fee(attempt, fee=snapshot.fee_minor, at=timezone.now())
+    platforms = snapshot.application_fee_minor
+    if platforms is not None and (platforms or attempt.application_fee_minor):
+        books.book_application_fee(attempt, fee=platforms, at=timezone.now())
 
 
 def lock_attempt(attempt_id: UUID) -> PaymentAttempt:
@@ -359,9 +362,9 @@ def _adopt_disputes(attempt: PaymentAttempt, disputes: Iterable[DisputeSnapshot]
                 payment_id=attempt.intent_id,
                 theirs_minor=found.amount_minor,
             )
+        books.book_dispute(attempt, row, taken=found.taken_minor, fee=found.fee_minor, at=timezone.now())
         if (row.status, row.fee_minor) == (found.status, found.fee_minor) and not is_new:
             continue
-        books.book_dispute(attempt, row, status=found.status, at=timezone.now())
         row.status, row.fee_minor, row.evidence_due_at = found.status, found.fee_minor, found.evidence_due_at
         if found.status != Dispute.Status.OPEN:
             row.closed_at = row.closed_at or timezone.now()

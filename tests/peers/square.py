@@ -475,6 +475,12 @@ class SquareSimulator(Simulator):
             **{"created_at": self.now(), "updated_at": self.now(), "destination_type": "CARD"},
             **{key: body[key] for key in ("reason", "app_fee_money") if body.get(key)},
         }
+        fee = payment.get("app_fee_money")
+        if (
+            fee and "app_fee_money" not in body
+        ):  # the developer bears its share, unless the refund says otherwise
+            share = round(fee["amount"] * amount["amount"] / payment["total_money"]["amount"])
+            refund["app_fee_money"] = {**fee, "amount": share}
         seller.refunds[refund["id"]] = refund
         payment.setdefault("refund_ids", []).append(refund["id"])
         self._add_refunded(payment, amount["amount"])
@@ -621,6 +627,11 @@ class SquareSimulator(Simulator):
                 back = {**refund["amount_money"], "amount": -refund["amount_money"]["amount"]}
                 of = {"payment_id": refund["payment_id"]}
                 yield self._entry(payout_id, "REFUND", back, 0, {"type_refund_details": of})
+                if refund.get("app_fee_money"):
+                    given_back = {"type_third_party_fee_refund_details": of}
+                    yield self._entry(
+                        payout_id, "THIRD_PARTY_FEE_REFUND", refund["app_fee_money"], 0, given_back
+                    )
 
     def _entry(self, payout_id: str, kind: str, gross: Row, fee: int, details: Row) -> Row:
         return {

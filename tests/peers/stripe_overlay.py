@@ -83,6 +83,7 @@ class StripeOverlay(LoopbackServer):
         self._handlers = dict(marked(self))
         self._kept: dict[str, Row] = {}  # by PaymentIntent
         self._on_reader: set[str] = set()  # PaymentIntents whose card was presented
+        self._platforms: dict[str, tuple[int, int]] = {}  # charge or refund -> (amount, platform's fee)
         self._said: dict[tuple[str, str], str] = {}  # (account, key) -> what was asked with it
         self._answers: dict[tuple[str, str], Sent] = {}
         self._own_events: dict[str, list[Row]] = {}
@@ -248,6 +249,7 @@ class StripeOverlay(LoopbackServer):
             return [self._show(element) for element in value]
         if not isinstance(value, dict):
             return value
+        self._note_platforms_part(value)
         shown = {name: self._show(inner) for name, inner in value.items()}
         for name in NEVER_NULL:
             if shown.get(name, "") is None:
@@ -257,11 +259,36 @@ class StripeOverlay(LoopbackServer):
             shown.update(_as_answered(self._kept[shown["id"]]))
         if kind == "charge":
             self._show_charge(shown)
+        if kind == "balance_transaction":
+            self._show_movement(shown)
         return shown
+
+    def _note_platforms_part(self, found: Row) -> None:
+        """What of a charge the platform keeps, and what it gives back with a refund: its share of it."""
+        if found.get("object") == "charge":
+            fee = self._kept.get(_id_of(found["payment_intent"]), {}).get("application_fee_amount")
+            if fee is not None and found["captured"]:
+                self._platforms[found["id"]] = (found["amount_captured"], int(fee))
+        elif found.get("object") == "refund" and self._kept.get(found["id"], {}).get(
+            "refund_application_fee"
+        ):
+            of, fee = self._platforms.get(_id_of(found["charge"]), (0, 0))
+            if fee:
+                self._platforms[found["id"]] = (found["amount"], -round(fee * found["amount"] / of))
+
+    def _show_movement(self, movement: Row) -> None:
+        """The platform's part is a fee of the movement, beside Stripe's own."""
+        _, fee = self._platforms.get(_id_of(movement["source"]), (0, 0))
+        if fee:
+            detail = {"type": "application_fee", "amount": fee, "currency": movement["currency"]}
+            detail |= {"application": "ca_fynlo", "description": "Fynlo application fee"}
+            movement["fee_details"] = [*movement["fee_details"], detail]
+            movement["fee"] += fee
+            movement["net"] -= fee
 
     def _show_charge(self, charge: Row) -> None:
         intent = charge.get("payment_intent")
-        intent_id = str(intent["id"] if isinstance(intent, dict) else intent)
+        intent_id = _id_of(intent)
         fee = self._kept.get(intent_id, {}).get("application_fee_amount")
         if fee is not None and charge["captured"]:
             charge["application_fee_amount"] = fee
@@ -294,6 +321,11 @@ class PassOn(Exception):
 
 def refuse(status: int, code: str | None, message: str) -> Refusal:
     return Refusal(status, _error(status, code, message).json())
+
+
+def _id_of(reference: Any) -> str:
+    """Of an object that may be expanded."""
+    return str(reference["id"] if isinstance(reference, dict) else reference)
 
 
 def new_id(prefix: str) -> str:
