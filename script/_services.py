@@ -36,7 +36,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / ".data"
-LOGINS = ("app", "platform", "migrator", "readonly", "backup")
+LOGINS = ("app", "platform", "migrator", "readonly", "backup", "monitor")
 SOCKET_PATH_LIMIT = 107
 MEMBERS = "members.lock"  # shared by all who use the servers
 MAINTENANCE_DATABASES = ("", "postgres", "template1")

@@ -86,11 +86,20 @@ ROLES = (
         bypass_fence=True,
         settings={"default_transaction_read_only": "on"},
     ),
+    Role(
+        "fynlo_monitor",
+        "lets exporters see sessions, locks and sizes, and no row",
+        login=True,
+        settings={"default_transaction_read_only": "on", "statement_timeout": "10s"},
+    ),
 )
 ROLE_NAMES = tuple(role.name for role in ROLES)
 LOGINS = tuple(role.name for role in ROLES if role.login)
 
 READ_ALL = "pg_read_all_data"
+MONITOR = "pg_monitor"
+# Of Postgres's own roles, whose rights come with membership. Backups or figures fail without them.
+BUILT_IN = (READ_ALL, MONITOR)
 
 # (role, member). The owner may hand objects to the function owners (ALTER ... OWNER TO asks for
 # membership) but has none of their rights.
@@ -102,6 +111,7 @@ MEMBERSHIPS = (
     # says so, or that role's fence would close around the console too.
     ("fynlo_app", "fynlo_platform"),
     (READ_ALL, "fynlo_backup"),
+    (MONITOR, "fynlo_monitor"),
 )
 
 # Written so that it also takes away what is too much: revoke from everybody, then grant.
@@ -313,7 +323,7 @@ def _ensure_memberships(connection: psycopg.Connection) -> None:
         connection.execute(revoke)
     for role, member in MEMBERSHIPS:
         pair = sql.SQL("{} TO {}").format(sql.Identifier(role), sql.Identifier(member))
-        _grant_membership(connection, pair, inherit=role == READ_ALL, needed=role != READ_ALL)
+        _grant_membership(connection, pair, inherit=role in BUILT_IN, needed=role not in BUILT_IN)
 
 
 def _grant_membership(
@@ -326,7 +336,7 @@ def _grant_membership(
 
 
 def _execute_if_allowed(connection: psycopg.Connection, statement: sql.Composed, *, needed: bool) -> None:
-    """An administrator who is no superuser may lack what only backups need: then warn and go on."""
+    """An administrator who is no superuser may lack what only backups and figures need: warn and go on."""
     try:
         with connection.transaction():
             connection.execute(statement)
@@ -334,7 +344,7 @@ def _execute_if_allowed(connection: psycopg.Connection, statement: sql.Composed,
         if needed:
             raise
         logger.warning(
-            "%s: %s. Backups will fail until a superuser repeats this.",
+            "%s: %s. Backups or figures will fail until a superuser repeats this.",
             statement.as_string(connection),
             error.diag.message_primary,
         )

@@ -6,7 +6,7 @@ from io import StringIO
 
 import psycopg
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import call_command
 
 from fynlo.ops.roles import UnsafeRole, bootstrap_roles, role_drift
 from tests.databases import admin_url, role_url
@@ -110,16 +110,22 @@ def test_the_command_checks_corrects_and_checks_again(
     with pytest.raises(SystemExit) as end:
         call_command("bootstrap_roles", "--check", "--json", stdout=out)
     assert end.value.code == 3
-    assert json.loads(out.getvalue()) == {
+    answer = json.loads(out.getvalue())
+    assert answer.pop("seconds") >= 0
+    assert answer == {
+        "command": "bootstrap_roles",
+        "exit": 3,
+        "status": "check_failed",
+        "message": f"Roles of {database}: 1 differ.",
         "database": database,
         "checked_only": True,
         "differences": drift,
         "passwords_set": [],
     }
 
-    out = StringIO()
-    call_command("bootstrap_roles", stdout=out)
-    assert out.getvalue().splitlines() == [*drift, f"Roles of {database}: 1 corrected."]
+    out, err = StringIO(), StringIO()
+    call_command("bootstrap_roles", stdout=out, stderr=err)
+    assert (out.getvalue(), err.getvalue()) == (f"Roles of {database}: 1 corrected.\n", f"{drift[0]}\n")
 
     out = StringIO()
     call_command("bootstrap_roles", "--check", stdout=out)
@@ -137,7 +143,18 @@ def test_the_command_says_by_its_exit_code_what_is_wrong(
     url = role_url("app", dba.info.dbname) if url == "app" else url
     monkeypatch.setenv("ADMIN_DATABASE_URL", url)
 
-    with pytest.raises(CommandError) as error:
+    with pytest.raises(SystemExit) as end:
         call_command("bootstrap_roles")
 
-    assert error.value.returncode == code
+    assert end.value.code == code
+
+
+def test_the_exporters_login_sees_the_server_and_no_row(dba: psycopg.Connection) -> None:
+    with psycopg.connect(role_url("monitor", dba.info.dbname), autocommit=True) as monitor:
+        others = "SELECT count(*) FROM pg_stat_activity WHERE usename <> current_user AND query <> ''"
+        seen = monitor.execute(others + " AND query NOT LIKE '%insufficient privilege%'").fetchone()
+        hidden = monitor.execute(others + " AND query LIKE '%insufficient privilege%'").fetchone()
+        assert (seen is not None and seen[0] > 0, hidden) == (True, (0,))
+        for table in ("public.orders_order", "public.accounts_user"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                monitor.execute(f"SELECT 1 FROM {table}")

@@ -1,29 +1,24 @@
 """Compare the payment accounts with their providers: `manage.py reconcile_payments`."""
 
 import datetime
-import json
-import sys
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError
+from django.core.management.base import CommandParser
 from tqdm import tqdm
 
 from fynlo.money import format_money
+from fynlo.ops.command import Exit, OpsCommand, OpsError, Outcome
 from fynlo.tenancy.scope import restaurant_scope
 from payments.models import ProviderAccount, ReconciliationIssue, ReconciliationRun
 from payments.services import reconciling
 from restaurants.models import Restaurant
 
-# The exit codes that all operations commands share.
-BROKEN, MISCONFIGURED, CHECK_FAILED, UNREACHABLE = 1, 2, 3, 6
-
 COLUMNS = ["matched", "ours_only", "theirs_only", "different", "adopted", "unknown", "payouts"]
 MONEY = {"fee_estimated_minor": "fees expected", "fee_minor": "fees kept", "clearing_minor": "still held"}
 
 
-class Command(BaseCommand):
+class Command(OpsCommand):
     help = (
         "Compares every account's payments, refunds, fees and payouts with our books, from three days before "
         "the last time up to now, and books what we had missed. May be repeated. Exit codes: 0 nothing is "
@@ -32,38 +27,36 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
         parser.add_argument("--restaurant", type=int, metavar="ID", help="Only this one's accounts.")
         parser.add_argument("--account", type=UUID, metavar="UUID", help="Only this account.")
         parser.add_argument("--since", type=_day, metavar="DATE", help="From this day (UTC).")
         parser.add_argument("--until", type=_day, metavar="DATE", help="Up to the end of this day (UTC).")
-        parser.add_argument("--json", action="store_true", help="Print the outcome as JSON.")
 
-    def handle(self, *, restaurant: int | None, account: UUID | None, **options: Any) -> None:
+    def run(self, *, restaurant: int | None, account: UUID | None, **options: Any) -> Outcome:
         since, until = options["since"], options["until"]
         if since and until and until < since:
-            raise CommandError("--until is before --since.", returncode=MISCONFIGURED)
+            raise OpsError(Exit.USAGE, "--until is before --since.")
         until = until + datetime.timedelta(days=1) if until else None
-        try:
-            places = _places(restaurant, account)
-            found: list[dict[str, Any]] = []
-            with tqdm(places, unit="restaurant", disable=options["json"] or None) as bar:
-                count = _Counter(bar)
-                for place in bar:
-                    runs = reconciling.reconcile_restaurant(
-                        place, account_id=account, since=since, until=until, progress=count
-                    )
-                    found += [_outcome(place, run) for run in runs]
-            issues = sum(_open_issues(place) for place in places)
-        except OperationalError as error:
-            raise CommandError(f"The database does not answer: {error}", returncode=UNREACHABLE) from error
-        if options["json"]:
-            self.stdout.write(json.dumps({"accounts": found, "open_issues": issues}))
-        else:
-            self._report(found, issues)
-        if code := _exit_code(found, issues):
-            sys.exit(code)
+        places = _places(restaurant, account)
+        found: list[dict[str, Any]] = []
+        with tqdm(places, unit="restaurant", disable=options["json"] or None) as bar:
+            count = _Counter(bar)
+            for place in bar:
+                runs = reconciling.reconcile_restaurant(
+                    place, account_id=account, since=since, until=until, progress=count
+                )
+                found += [_outcome(place, run) for run in runs]
+        issues = sum(_open_issues(place) for place in places)
+        if not options["json"]:
+            self._report(found)
+        return Outcome(
+            f"{len(found)} accounts, {issues} open issues.",
+            {"accounts": found, "open_issues": issues},
+            _exit_code(found, issues),
+        )
 
-    def _report(self, found: list[dict[str, Any]], issues: int) -> None:
+    def _report(self, found: list[dict[str, Any]]) -> None:
         """One line an account, as wide as a screen of 160 columns; one that failed says why."""
         heading = "".join(f"{name.replace('_', ' '):>12}" for name in COLUMNS)
         self.stdout.write(f"{'account':38}{heading}" + "".join(f"{title:>15}" for title in MONEY.values()))
@@ -75,7 +68,6 @@ class Command(BaseCommand):
             numbers = "".join(f"{row[column]:>12,}" for column in COLUMNS)
             amounts = "".join(f"{format_money(row[column], row['currency']):>15}" for column in MONEY)
             self.stdout.write(f"{name:38}{numbers}{amounts}")
-        self.stdout.write(f"{len(found)} accounts, {issues} open issues.")
 
 
 class _Counter:
@@ -90,16 +82,16 @@ class _Counter:
 
 
 def _places(restaurant: int | None, account: UUID | None) -> list[int]:
-    """The restaurants to look at. Raises CommandError where there is nothing of that name."""
+    """The restaurants to look at. Raises OpsError where there is nothing of that name."""
     places = [restaurant] if restaurant is not None else reconciling.restaurants_with_accounts()
     if restaurant is not None:
         with restaurant_scope(restaurant):
             if not Restaurant.objects.filter(pk=restaurant).exists():
-                raise CommandError(f"There is no restaurant {restaurant}.", returncode=MISCONFIGURED)
+                raise OpsError(Exit.USAGE, f"There is no restaurant {restaurant}.")
     if account is not None:
         places = [place for place in places if _has_account(place, account)]
         if not places:
-            raise CommandError(f"There is no account {account} here.", returncode=MISCONFIGURED)
+            raise OpsError(Exit.USAGE, f"There is no account {account} here.")
     return places
 
 
@@ -125,14 +117,14 @@ def _outcome(restaurant_id: int, run: ReconciliationRun) -> dict[str, Any]:
     }
 
 
-def _exit_code(found: list[dict[str, Any]], issues: int) -> int:
+def _exit_code(found: list[dict[str, Any]], issues: int) -> Exit:
     """What went wrong by a mistake of ours comes before a provider that is away, and that before issues."""
     errors = [row["error"] for row in found if row["error"]]
     if any(error.startswith(reconciling.UNEXPECTED) for error in errors):
-        return BROKEN
+        return Exit.ERROR
     if errors:
-        return UNREACHABLE
-    return CHECK_FAILED if issues else 0
+        return Exit.UNREACHABLE
+    return Exit.CHECK_FAILED if issues else Exit.OK
 
 
 def _open_issues(restaurant_id: int) -> int:

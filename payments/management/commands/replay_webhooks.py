@@ -1,22 +1,18 @@
 """Work webhooks off once more: `manage.py replay_webhooks`."""
 
 import datetime
-import json
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError
+from django.core.management.base import CommandParser
 
+from fynlo.ops.command import OpsCommand, Outcome
 from fynlo.tenancy.scope import bind_restaurant, restaurant_scope
 from payments.models import WebhookEvent
 from payments.services import inbox, reconciling
 
-# The exit codes that all operations commands share.
-UNREACHABLE = 6
 
-
-class Command(BaseCommand):
+class Command(OpsCommand):
     help = (
         "Takes webhooks up again, the dead ones unless told otherwise, and asks the providers about them. "
         "Harmless, as often as wanted: what is booked is what the provider says. Exit codes: 0 done, 6 no "
@@ -24,6 +20,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
         parser.add_argument("--restaurant", type=int, metavar="ID", help="Only this one's.")
         parser.add_argument("--event", type=UUID, metavar="UUID", help="Only this one.")
         parser.add_argument(
@@ -32,19 +29,14 @@ class Command(BaseCommand):
             metavar="DATE",
             help="All that came since this day (UTC), not just dead ones.",
         )
-        parser.add_argument("--json", action="store_true", help="Print the outcome as JSON.")
 
-    def handle(self, *, restaurant: int | None, **options: Any) -> None:
-        try:
-            restaurants = [restaurant] if restaurant is not None else reconciling.restaurants_with_accounts()
-            counts = [self._replay(found, options["event"], options["since"]) for found in restaurants]
-        except OperationalError as error:
-            raise CommandError(f"The database does not answer: {error}", returncode=UNREACHABLE) from error
-        replayed = sum(counts)
-        if options["json"]:
-            self.stdout.write(json.dumps({"restaurants": len(restaurants), "replayed": replayed}))
-        else:
-            self.stdout.write(f"{len(restaurants)} restaurants, {replayed} webhooks taken up again.")
+    def run(self, *, restaurant: int | None, **options: Any) -> Outcome:
+        restaurants = [restaurant] if restaurant is not None else reconciling.restaurants_with_accounts()
+        replayed = sum(self._replay(found, options["event"], options["since"]) for found in restaurants)
+        return Outcome(
+            f"{len(restaurants)} restaurants, {replayed} webhooks taken up again.",
+            {"restaurants": len(restaurants), "replayed": replayed},
+        )
 
     def _replay(self, restaurant_id: int, event: UUID | None, since: datetime.datetime | None) -> int:
         with restaurant_scope(restaurant_id):

@@ -1,44 +1,30 @@
 """Seal payment accounts' credentials with the first of the keys: `manage.py rotate_payment_keys`."""
 
-import json
-import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError, transaction
+from django.db import transaction
 
+from fynlo.ops.command import Exit, OpsCommand, Outcome
 from payments.models import ProviderAccount
 from payments.seal import SealBroken, is_current, reseal
 
-# The exit codes that all operations commands share.
-CHECK_FAILED, UNREACHABLE = 3, 6
 
-
-class Command(BaseCommand):
+class Command(OpsCommand):
     help = (
         "Put a new key first in PAYMENTS_SEAL_KEYS, restart, run this, then take the old key out. May be "
         "repeated. Exit codes: 0 all are sealed with the first key, 3 some cannot be opened, 6 no database."
     )
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="Print the outcome as JSON.")
-
-    def handle(self, **options: Any) -> None:
-        try:
-            outcome = self._rotate()
-        except OperationalError as error:
-            raise CommandError(f"The database does not answer: {error}", returncode=UNREACHABLE) from error
-        if options["json"]:
-            self.stdout.write(json.dumps(outcome))
-        else:
-            for account in outcome["broken"]:
-                self.stdout.write(f"account {account} cannot be opened: put its keys in again.")
-            self.stdout.write(
-                f"{outcome['sealed']} sealed anew, {outcome['current']} were already, "
-                f"{len(outcome['broken'])} cannot be opened."
-            )
-        if outcome["broken"]:
-            sys.exit(CHECK_FAILED)
+    def run(self, **options: Any) -> Outcome:
+        counts = self._rotate()
+        for account in counts["broken"]:
+            self.say(f"account {account} cannot be opened: put its keys in again.")
+        return Outcome(
+            f"{counts['sealed']} sealed anew, {counts['current']} were already, "
+            f"{len(counts['broken'])} cannot be opened.",
+            counts,
+            Exit.CHECK_FAILED if counts["broken"] else Exit.OK,
+        )
 
     def _rotate(self) -> dict[str, Any]:
         outcome: dict[str, Any] = {"sealed": 0, "current": 0, "broken": []}

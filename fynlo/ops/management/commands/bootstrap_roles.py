@@ -1,24 +1,19 @@
 """manage.py bootstrap_roles: create or check the database's roles, as its administrator."""
 
-import json
 import os
-import sys
-from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandParser
 from psycopg.conninfo import make_conninfo
 
+from fynlo.ops.command import Exit, OpsCommand, OpsError, Outcome
 from fynlo.ops.roles import LOGINS, UnsafeRole, bootstrap_roles, role_drift
 
-# The exit codes that all operations commands share.
-MISCONFIGURED, CHECK_FAILED, UNSAFE, UNREACHABLE = 2, 3, 5, 6
 
-
-class Command(BaseCommand):
+class Command(OpsCommand):
     help = (
         "Create or correct the database roles and their rights in this installation's database. Logs in "
         "with ADMIN_DATABASE_URL (a superuser, or CREATEROLE and owner of the database) and sets the "
@@ -27,15 +22,15 @@ class Command(BaseCommand):
     )
     requires_system_checks: list[str] = []  # they connect with a login that may not exist yet
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--check", action="store_true", help="change nothing; exit 3 on a difference")
-        parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--check", action="store_true", help="Change nothing; exit 3 on a difference.")
 
-    def handle(self, *args: Any, check: bool, json: bool, **options: Any) -> None:
+    def run(self, *, check: bool, **options: Any) -> Outcome:
         database = str(settings.DATABASES["default"]["NAME"])
         url = _secret("ADMIN_DATABASE_URL")
         if not url:
-            raise CommandError("ADMIN_DATABASE_URL is not set.", returncode=MISCONFIGURED)
+            raise OpsError(Exit.USAGE, "ADMIN_DATABASE_URL is not set.")
         passwords = {name: password for name in LOGINS if (password := _secret(f"{name.upper()}_PASSWORD"))}
         try:
             with psycopg.connect(make_conninfo(url, dbname=database), connect_timeout=10) as connection:
@@ -43,29 +38,23 @@ class Command(BaseCommand):
                 if not check:
                     bootstrap_roles(connection, database, passwords)
         except UnsafeRole as error:
-            raise CommandError(str(error), returncode=UNSAFE) from error
+            raise OpsError(Exit.UNSAFE, str(error)) from error
         except psycopg.errors.InsufficientPrivilege as error:
-            raise CommandError(f"ADMIN_DATABASE_URL: {error}", returncode=MISCONFIGURED) from error
+            raise OpsError(Exit.USAGE, f"ADMIN_DATABASE_URL: {error}") from error
         except psycopg.OperationalError as error:
-            raise CommandError(f"ADMIN_DATABASE_URL: {error}", returncode=UNREACHABLE) from error
-        self._report(database, drift, sorted(passwords), check, json)
-        if check and drift:
-            sys.exit(CHECK_FAILED)
-
-    def _report(
-        self, database: str, drift: list[str], passwords: list[str], check: bool, as_json: bool
-    ) -> None:
-        if as_json:
-            outcome = {"database": database, "checked_only": check, "differences": drift}
-            self.stdout.write(json.dumps(outcome | {"passwords_set": [] if check else passwords}))
-            return
+            raise OpsError(Exit.UNREACHABLE, f"ADMIN_DATABASE_URL: {error}") from error
         for line in drift:
-            self.stdout.write(line)
-        done = "differ" if check else "corrected"
-        self.stdout.write(
-            f"Roles of {database}: {len(drift)} {done}."
-            if drift
-            else f"Roles of {database}: as they should be."
+            self.say(line)
+        done = "as they should be" if not drift else f"{len(drift)} {'differ' if check else 'corrected'}"
+        return Outcome(
+            f"Roles of {database}: {done}.",
+            {
+                "database": database,
+                "checked_only": check,
+                "differences": drift,
+                "passwords_set": [] if check else sorted(passwords),
+            },
+            Exit.CHECK_FAILED if check and drift else Exit.OK,
         )
 
 
