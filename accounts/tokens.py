@@ -1,16 +1,18 @@
 """Tokens: what a till or an app sends to say who is calling, and for which restaurant."""
 
+import contextlib
 import datetime
 import functools
 import hashlib
 import secrets
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import jwt
 from django.conf import settings
 
-ALGORITHM = "HS256"
+ALGORITHMS = ["HS256", "HS384", "HS512"]  # what ALGORITHM may be; another in a token's header is refused
 AUDIENCE = "fynlo-api"
 DEVICE_PREFIX = "fyd"
 
@@ -36,9 +38,12 @@ class DeviceToken:
 
 
 def make_session_token(restaurant_id: int, session_id: UUID, expires_at: datetime.datetime) -> str:
-    """A JWT that names the session; the session row decides whether it still counts."""
+    """A JWT that names the session, signed with the first of the keys.
+
+    The session's row decides whether it still counts.
+    """
     claims = {"aud": AUDIENCE, "rid": restaurant_id, "sid": str(session_id), "exp": expires_at}
-    return jwt.encode(claims, settings.SECRET_KEY, algorithm=ALGORITHM)
+    return jwt.encode(claims, settings.TOKEN_KEYS[0], algorithm=settings.TOKEN_ALGORITHM)
 
 
 def make_device_token(restaurant_id: int) -> str:
@@ -50,9 +55,13 @@ def hash_token(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-@functools.lru_cache(maxsize=4096)  # a till sends the same token all evening; the session row also expires
 def read_token(token: str) -> SessionToken | DeviceToken:
     """Raises InvalidToken. Says nothing yet about whether the session or device still counts."""
+    return _read(token, settings.TOKEN_KEYS)
+
+
+@functools.lru_cache(maxsize=4096)  # a till sends the same token all evening; the session row also expires
+def _read(token: str, keys: tuple[str, ...]) -> SessionToken | DeviceToken:
     prefix, _, rest = token.partition(".")
     if prefix == DEVICE_PREFIX:
         restaurant_id, _, secret = rest.partition(".")
@@ -60,13 +69,17 @@ def read_token(token: str) -> SessionToken | DeviceToken:
             raise InvalidToken
         return DeviceToken(int(restaurant_id), hash_token(token))
     try:
-        claims = jwt.decode(
-            token,
-            settings.SECRET_KEY,
-            [ALGORITHM],
-            audience=AUDIENCE,
-            options={"require": ["exp", "rid", "sid"]},
-        )
+        claims = _open(token, keys)
         return SessionToken(int(claims["rid"]), UUID(claims["sid"]))
     except (jwt.InvalidTokenError, ValueError) as error:
         raise InvalidToken from error
+
+
+def _open(token: str, keys: tuple[str, ...]) -> dict[str, Any]:
+    """What the token claims, if any of the keys signed it; raises jwt.InvalidTokenError."""
+    for key in keys:
+        with contextlib.suppress(jwt.InvalidSignatureError):
+            return jwt.decode(
+                token, key, ALGORITHMS, audience=AUDIENCE, options={"require": ["exp", "rid", "sid"]}
+            )
+    raise jwt.InvalidSignatureError

@@ -81,7 +81,7 @@ class PasswordSignInView(APIView):
 
 @extend_schema(tags=["sign-in"])
 class PinSignInView(RecordsLockout):
-    """On a joined device, with the device's own token. The sign-in lasts 16 hours."""
+    """On a joined device, with the device's own token. The answer says until when the sign-in counts."""
 
     permission_classes = [IsDevice]
     idempotent = False

@@ -19,11 +19,16 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
-from django_otp import match_token
 
 from accounts.errors import LockedOut, SignInFailed
 from accounts.models import Membership, Role, User
-from accounts.services import authenticate_person, find_or_make_user, password_link, set_user_active
+from accounts.services import (
+    authenticate_person,
+    check_code,
+    find_or_make_user,
+    password_link,
+    set_user_active,
+)
 from fynlo.api.address import client_address
 from fynlo.errors import DomainError
 from fynlo.events.models import Event
@@ -67,7 +72,7 @@ class SignInForm(AuthenticationForm):
                 password=cleaned["password"],
                 address=client_address(self.request),
             )
-            device = match_token(user, cleaned["token"].strip()) if user.is_superuser else None
+            device = check_code(user, cleaned["token"].strip()) if user.is_superuser else None
             if device is None:
                 raise SignInFailed("The e-mail address, the password or the code is not right.")
         except SignInFailed:

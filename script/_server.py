@@ -243,6 +243,7 @@ def base_environment() -> dict[str, str]:
         "DEBUG": os.environ.get("DEBUG", "0"),
         "DEMO": "1",
         "SECRET_KEY": secret("secret-key"),
+        "JWT_SECRET_KEY": secret("jwt-key"),
         "METRICS_PORT": "0",
         "PYTHONUNBUFFERED": "1",
     }
@@ -319,6 +320,7 @@ def own_environment(at: Addresses) -> dict[str, str]:
         "ENVIRONMENT": "development",
         "DEMO": "1",
         "SECRET_KEY": secret("secret-key"),
+        "JWT_SECRET_KEY": secret("jwt-key"),
         "ALLOWED_HOSTS": "127.0.0.1,localhost",
         "BASE_URL": at.url("web"),
         "PLATFORM_URL": at.url("platform"),

@@ -5,10 +5,11 @@ from django.contrib.auth.tokens import default_token_generator
 from django.db import transaction
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from accounts.errors import OwnersKeepTheirPasswords, Yourself
-from accounts.models import User
+from accounts.models import Authenticator, User
+
+from .authenticators import new_authenticator
 
 
 @transaction.atomic
@@ -44,7 +45,7 @@ def set_user_active(user_id: int, *, is_active: bool, by: User) -> User:
 @transaction.atomic
 def make_platform_owner(
     email: str, *, password: str = "", new_device: bool = False
-) -> tuple[User, TOTPDevice]:
+) -> tuple[User, Authenticator]:
     """Make a person a platform owner, with the second factor that they sign in by.
 
     Without a password they keep theirs. A new second factor replaces the old ones.
@@ -55,6 +56,6 @@ def make_platform_owner(
         user.set_password(password)
     user.save(update_fields=["is_superuser", "is_staff", "is_active", "password"])
     if new_device:
-        TOTPDevice.objects.filter(user=user).delete()
-    device = TOTPDevice.objects.filter(user=user, confirmed=True).first()
-    return user, device or TOTPDevice.objects.create(user=user, name="Authenticator", confirmed=True)
+        Authenticator.objects.filter(user=user).delete()
+    device = Authenticator.objects.filter(user=user, confirmed=True).first()
+    return user, device or new_authenticator(user)

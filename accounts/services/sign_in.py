@@ -4,6 +4,7 @@ import datetime
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import update_last_login
@@ -26,8 +27,6 @@ from accounts.staff import JoinedDevice, Staff
 from accounts.tokens import make_session_token
 from fynlo.events.log import record_event
 from fynlo.tenancy.scope import require_restaurant_id, restaurant_scope
-
-SESSION_LENGTH = datetime.timedelta(hours=16)  # the longest shift
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +136,9 @@ def guess_pin(membership_id: UUID, membership: Membership | None, pin: str, addr
 
 
 def _start_session(membership: Membership, device_id: UUID | None, method: str) -> SignedIn:
+    lasts = datetime.timedelta(minutes=settings.SESSION_MINUTES)
     session = StaffSession.objects.create(
-        membership=membership, device_id=device_id, expires_at=timezone.now() + SESSION_LENGTH
+        membership=membership, device_id=device_id, expires_at=timezone.now() + lasts
     )
     restaurant_id = require_restaurant_id()
     staff = Staff(restaurant_id, membership.pk, membership.name, membership.role, session.pk, device_id)

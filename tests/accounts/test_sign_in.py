@@ -38,7 +38,7 @@ def test_a_person_signs_in_by_password(restaurant, waiter, events):
 
     assert response.status_code == 200
     body = response.json()
-    claims = jwt.decode(body["token"], settings.SECRET_KEY, ["HS256"], audience="fynlo-api")
+    claims = jwt.decode(body["token"], settings.TOKEN_KEYS[0], ["HS256"], audience="fynlo-api")
     with restaurant_scope(restaurant.pk):
         session = StaffSession.objects.get(pk=claims["sid"])
     assert (session.membership_id, session.device_id, session.ended_at) == (waiter.membership_id, None, None)
@@ -294,8 +294,8 @@ def test_a_token_that_another_key_signed_does_not_count(waiter):
     for token in [
         jwt.encode(claims, "x" * 40, algorithm="HS256"),
         jwt.encode(claims, None, algorithm="none"),
-        jwt.encode({**claims, "aud": "other"}, settings.SECRET_KEY, algorithm="HS256"),
-        jwt.encode({**claims, "sid": "7"}, settings.SECRET_KEY, algorithm="HS256"),
+        jwt.encode({**claims, "aud": "other"}, settings.TOKEN_KEYS[0], algorithm="HS256"),
+        jwt.encode({**claims, "sid": "7"}, settings.TOKEN_KEYS[0], algorithm="HS256"),
         "nonsense",
         "fyd.1",
         "fyd.x.y",

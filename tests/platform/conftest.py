@@ -8,9 +8,8 @@ import pytest
 from django.test import Client, override_settings
 from django.urls import clear_url_caches
 from django_otp.oath import TOTP
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from accounts.models import User
+from accounts.models import Authenticator, User
 from accounts.services import make_platform_owner
 from tests import factories
 from tests.databases import database_role
@@ -33,7 +32,7 @@ def platform_owner() -> User:
 
 
 def token_for(user: User) -> str:
-    device = TOTPDevice.objects.get(user=user)
+    device = Authenticator.objects.get(user=user)
     totp = TOTP(device.bin_key)
     totp.time = time.time()
     return f"{totp.token():06d}"

@@ -8,9 +8,8 @@ import uuid
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from accounts.models import User
+from accounts.models import Authenticator, User
 from tests.databases import database_role
 from tests.platform.conftest import sign_in
 
@@ -32,7 +31,7 @@ def test_a_new_owner_enrols_and_signs_in(email, monkeypatch):
     monkeypatch.setenv("PLATFORM_OWNER_PASSWORD", PASSWORD)
     outcome = run(email)
     user = User.objects.get(email=email)
-    device = TOTPDevice.objects.get(user=user)
+    device = Authenticator.objects.get(user=user)
     assert (user.is_superuser, user.is_active, user.check_password(PASSWORD)) == (True, True, True)
     assert base64.b32decode(outcome["secret"] + "=" * (-len(outcome["secret"]) % 8)) == device.bin_key
     assert outcome["otpauth_url"].startswith("otpauth://totp/Fynlo")
@@ -46,7 +45,7 @@ def test_again_it_keeps_password_and_device_and_shows_no_secret(email, monkeypat
     assert run(email.upper()) == {"email": email, "password_set": False}
     replaced = run(email, "--new-device")
     assert replaced["secret"] != first["secret"]
-    assert TOTPDevice.objects.filter(user__email=email).count() == 1
+    assert Authenticator.objects.filter(user__email=email).count() == 1
     assert User.objects.get(email=email).check_password(PASSWORD)
 
 

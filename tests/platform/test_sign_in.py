@@ -4,9 +4,8 @@ import re
 
 import pytest
 from django.test import Client
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from accounts.models import User
+from accounts.models import Authenticator, User
 from fynlo.platform_console import platform_site
 from tests import factories
 from tests.platform.conftest import PASSWORD, sign_in, token_for
@@ -41,7 +40,7 @@ def test_a_refusal_does_not_say_what_was_wrong(platform_owner, text, fault):
     if fault == "token":
         token = f"{(int(token) + 1) % 1_000_000:06d}"
     if fault == "device":
-        TOTPDevice.objects.filter(user=platform_owner).delete()
+        Authenticator.objects.filter(user=platform_owner).delete()
     if fault == "right":
         User.objects.filter(pk=platform_owner.pk).update(is_superuser=False)
     answer = sign_in(Client(), platform_owner, password=password, token=token)
@@ -75,5 +74,5 @@ def test_losing_the_second_factor_or_the_right_ends_the_session(console, platfor
     User.objects.filter(pk=platform_owner.pk).update(is_superuser=False)
     assert console.get("/").status_code == 302
     User.objects.filter(pk=platform_owner.pk).update(is_superuser=True)
-    TOTPDevice.objects.filter(user=platform_owner).delete()
+    Authenticator.objects.filter(user=platform_owner).delete()
     assert console.get("/").status_code == 302

@@ -9,10 +9,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from accounts.models import Device, Membership, Role, User
-from accounts.services import create_device, create_membership
+from accounts.models import Authenticator, Device, Membership, Role, User
+from accounts.services import create_device, create_membership, new_authenticator
 from accounts.staff import Staff
 from fynlo.tenancy.scope import restaurant_scope
 from payments.models import Terminal
@@ -130,9 +129,7 @@ def _platform_owner() -> str:
     email, name, password = PLATFORM
     user = _user(email, name, password)
     User.objects.filter(pk=user.pk).update(is_staff=True, is_superuser=True)
-    device, _ = TOTPDevice.objects.get_or_create(
-        user=user, name="Demonstration", defaults={"confirmed": True}
-    )
+    device = Authenticator.objects.filter(user=user).first() or new_authenticator(user, "Demonstration")
     return base64.b32encode(device.bin_key).decode().rstrip("=")
 
 

@@ -1,4 +1,4 @@
-"""Make somebody a platform owner: `manage.py platform_owner EMAIL`."""
+"""Make somebody a platform owner: `manage.py platform_owner EMAIL`; seal their second factors: `--reseal`."""
 
 import base64
 import getpass
@@ -15,13 +15,12 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.validators import validate_email
 from django.db import OperationalError
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from accounts.models import User
-from accounts.services import make_platform_owner
+from accounts.models import Authenticator, User
+from accounts.services import make_platform_owner, reseal_authenticators
 
 # The exit codes that all operations commands share.
-MISCONFIGURED, UNREACHABLE = 2, 6
+MISCONFIGURED, CHECK_FAILED, UNREACHABLE = 2, 3, 6
 
 
 class Command(BaseCommand):
@@ -29,23 +28,32 @@ class Command(BaseCommand):
         "Makes or updates a platform owner, who signs in to the platform console with a password and a code "
         "from an authenticator app. The password comes from PLATFORM_OWNER_PASSWORD, from the file that "
         "PLATFORM_OWNER_PASSWORD_FILE names, or from a prompt; an owner who has one keeps it otherwise. "
-        "Prints the secret of the second factor when it is new. Exit codes: 0 done, 2 wrong input or "
-        "configuration, 6 no database."
+        "Prints the secret of the second factor when it is new. With --reseal and no address: put a new key "
+        "first in PLATFORM_OWNER_SECRET_KEY, restart, run this, take the old one out. Exit codes: 0 done, "
+        "2 wrong input or configuration, 3 a second factor opens with none of the keys, 6 no database."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("email")
+        parser.add_argument("email", nargs="?", default="")
         parser.add_argument("--new-device", action="store_true", help="Replace the second factor.")
+        parser.add_argument(
+            "--reseal", action="store_true", help="Seal all second factors with the first of the keys."
+        )
         parser.add_argument("--json", action="store_true", help="Print the outcome as JSON.")
 
-    def handle(self, *, email: str, new_device: bool, **options: Any) -> None:
+    def handle(self, *, email: str, new_device: bool, reseal: bool, **options: Any) -> None:
         if settings.DB_ROLE != "platform":
             raise CommandError("This needs the platform's login: DB_ROLE=platform.", returncode=MISCONFIGURED)
+        if reseal:
+            if email or new_device:
+                raise CommandError("--reseal goes with nothing else.", returncode=MISCONFIGURED)
+            self._reseal(as_json=options["json"])
+            return
         try:
             validate_email(email)
             user = User.objects.filter(email_lower=email.lower()).first()
             password = self._password(user)
-            had_device = TOTPDevice.objects.filter(user=user, confirmed=True).exists() and not new_device
+            had_device = Authenticator.objects.filter(user=user, confirmed=True).exists() and not new_device
             user, device = make_platform_owner(email, password=password, new_device=new_device)
         except ValidationError as error:
             raise CommandError(" ".join(error.messages), returncode=MISCONFIGURED) from error
@@ -56,6 +64,17 @@ class Command(BaseCommand):
             outcome["secret"] = base64.b32encode(device.bin_key).decode().rstrip("=")
             outcome["otpauth_url"] = device.config_url
         self._report(outcome, as_json=options["json"])
+
+    def _reseal(self, *, as_json: bool) -> None:
+        try:
+            outcome = reseal_authenticators()
+        except OperationalError as error:
+            raise CommandError(f"The database does not answer: {error}", returncode=UNREACHABLE) from error
+        sealed, current, broken = outcome["sealed"], outcome["current"], outcome["broken"]
+        told = f"{sealed} sealed anew, {current} were already, {len(broken)} cannot be opened."
+        self.stdout.write(json.dumps(outcome) if as_json else told)
+        if broken:
+            sys.exit(CHECK_FAILED)
 
     def _password(self, user: User | None) -> str:
         path = os.environ.get("PLATFORM_OWNER_PASSWORD_FILE", "")
