@@ -120,7 +120,8 @@ class Env:
     """What differs between places.
 
     `database_url` is the login of this very process; `db_role` says which of the roles it is;
-    `replica_url` is a read-only copy for reports, or empty. `redis_url` is queue and wake-ups,
+    `replica_url` is a read-only copy for reports, or empty. `db_transaction_pooling` says that a pooler
+    such as pgbouncer stands in front, in transaction mode. `redis_url` is queue and wake-ups,
     `redis_cache_url` what may be evicted. `websocket_url` is empty where one server carries both HTTP
     and websockets. Ports of 0 are off. `colour` is the deployment's, blue or green, or empty.
     """
@@ -148,6 +149,7 @@ class Env:
     new_relic_license_key: str
     demo: bool
     db_pool_max: int
+    db_transaction_pooling: bool
     version: str
     git_sha: str
     build_time: str
@@ -199,6 +201,7 @@ def read_env(environ: Mapping[str, str] = os.environ) -> Env:
         new_relic_license_key=reader.text("NEW_RELIC_LICENSE_KEY", default=""),
         demo=reader.flag("DEMO", default=False),
         db_pool_max=reader.number("DB_POOL_MAX", default=8),
+        db_transaction_pooling=reader.flag("DB_TRANSACTION_POOLING", default=False),
         version=reader.text("VERSION", default="dev"),
         git_sha=reader.text("GIT_SHA", default=""),
         build_time=reader.text("BUILD_TIME", default=""),

@@ -104,11 +104,13 @@ def _database(url: str, role: str) -> dict[str, Any]:
         "PASSWORD": connection.pop("password", ""),
         "HOST": connection.pop("host", ""),
         "PORT": str(connection.pop("port", "")),
+        # Behind a pooler every transaction may be on another session.
+        "DISABLE_SERVER_SIDE_CURSORS": ENV.db_transaction_pooling,
         "OPTIONS": {
             **connection,
             "application_name": f"fynlo-{role}",
             "server_side_binding": True,
-            "prepare_threshold": 2,
+            "prepare_threshold": None if ENV.db_transaction_pooling else 2,
         },
     }
     if role == "migrator":

@@ -18,6 +18,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from fynlo.ops.roles import bootstrap_roles
 
+# What a pooler in front of the database serves; ops commands go past it.
+POOLED_ROLES = {"app", "platform"}
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -31,6 +34,8 @@ def role_url(role: str, database: str) -> str:
     params = {"dbname": database, "user": f"fynlo_{role}", **({"password": password} if password else {})}
     parts = conninfo_to_dict(os.environ["TEST_ADMIN_DATABASE_URL"])
     place = {key: parts[key] for key in ("host", "port") if parts.get(key)}
+    if role in POOLED_ROLES and "TEST_POOLER_HOST" in os.environ:
+        place = {"host": os.environ["TEST_POOLER_HOST"], "port": os.environ["TEST_POOLER_PORT"]}
     return make_conninfo("", **place, **params)
 
 
@@ -56,7 +61,7 @@ def drop_test_database(name: str) -> None:
 
 def _passwords() -> dict[str, str] | None:
     password = os.environ.get("TEST_ROLE_PASSWORD", "")
-    logins = ("app", "platform", "migrator", "readonly", "backup")
+    logins = ("app", "platform", "migrator", "readonly", "backup", "monitor")
     return {f"fynlo_{login}": password for login in logins} if password else None
 
 
