@@ -34,7 +34,6 @@ from fynlo.errors import DomainError
 from fynlo.events.models import Event
 from fynlo.money import format_money
 from fynlo.office import CappedPaginator, PlainList
-from fynlo.tenancy.scope import bind_restaurant
 from orders.models import Order
 from orders.reports import platform_revenue_by_day
 from payments.models import PaymentIntent, ProviderAccount
@@ -445,12 +444,12 @@ class ProviderAccountAdmin(NumberOrSlug):
     fields = [*readonly_fields, "application_fee_percent"]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        is_connected = obj is not None and obj.kind == ProviderAccount.Kind.STRIPE_CONNECT
+        connected = (ProviderAccount.Kind.STRIPE_CONNECT, ProviderAccount.Kind.SQUARE_OAUTH)
+        is_connected = obj is not None and obj.kind in connected
         return is_connected and self.has_view_permission(request)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        with bind_restaurant(obj.restaurant_id):
-            set_application_fee(obj.pk, obj.application_fee_percent)
+        set_application_fee(obj.pk, obj.application_fee_percent)
 
 
 def _none(_: Any) -> None:

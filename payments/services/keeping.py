@@ -125,7 +125,8 @@ def rename_terminal(account_id: UUID, terminal_id: UUID, label: str, *, by: Staf
 
 @transaction.atomic
 def set_application_fee(account_id: UUID, percent: Any) -> None:
-    """What the platform keeps of each payment. For the platform's own console: its restaurant is in scope."""
+    """What the platform keeps of each payment. For its own console, outside of any restaurant's scope:
+    inside one not even the platform's process has the right."""
     ProviderAccount.objects.filter(pk=account_id).update(application_fee_percent=percent)
 
 

@@ -231,8 +231,9 @@ def test_fees_come_later_and_payouts_add_up(simulator: SquareSimulator) -> None:
         ("CHARGE", 9825),
         ("THIRD_PARTY_FEE", -100),
         ("REFUND", -1000),
+        ("THIRD_PARTY_FEE_REFUND", 10),
     ]
-    assert payout["amount_money"]["amount"] == 8725
+    assert payout["amount_money"]["amount"] == 8735
     assert simulator.pay_out(OURS)["amount_money"]["amount"] == 0
     assert simulator.violations == []
 
