@@ -25,7 +25,7 @@ from payments.providers import PROVIDERS
 from payments.providers.base import Account, NamesAttempts, VerifiedEvent
 from payments.providers.errors import BadSignature, Misconfigured, StaleWebhook
 
-from . import accounts, cards
+from . import accounts, cards, keeping
 from .calling import call
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,9 @@ KEPT_HEADERS = (
     "x-square-hmacsha256-signature",
     "x-sumup-webhook-signature",
 )
+
+# Of Stripe Connect, and of Square's OAuth: what the account may do has changed, or access to it.
+ABOUT_ACCOUNTS = ("account.", "capability.", "oauth.authorization.revoked")
 
 STORE = """
     INSERT INTO payments_webhookevent
@@ -178,6 +181,9 @@ def _take_due(limit: int) -> list[WebhookEvent]:
 
 
 def _work_off_one(event: WebhookEvent) -> None:
+    if event.kind.startswith(ABOUT_ACCOUNTS):
+        _look_at_account(event)
+        return
     with restaurant_scope(require_restaurant_id()):
         attempt = _attempt_of(event)
         if attempt is None and _is_about_terminals(event):
@@ -189,6 +195,18 @@ def _work_off_one(event: WebhookEvent) -> None:
             _try_later(event, "No payment of ours has this reference.")
             return
         cards.check(attempt_id)
+    except Exception as error:
+        logger.exception("Webhook %s could not be worked off", event.pk)
+        _try_later(event, f"{type(error).__name__}: {error}")
+        return
+    with restaurant_scope(require_restaurant_id()):
+        _finish(event, WebhookEvent.State.DONE)
+
+
+def _look_at_account(event: WebhookEvent) -> None:
+    """The event says that the account is not as it was; how it stands says the provider, when asked."""
+    try:
+        keeping.look_again(event.account_id)
     except Exception as error:
         logger.exception("Webhook %s could not be worked off", event.pk)
         _try_later(event, f"{type(error).__name__}: {error}")

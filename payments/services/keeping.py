@@ -4,6 +4,7 @@ Owners hold the keys; managers may look, and have a provider asked. Each change 
 no key ever is. What asks a provider opens transactions of its own, and none may be open.
 """
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -29,6 +30,7 @@ from payments.seal import SealBroken, unseal
 
 from . import accounts, onboarding
 from .accounts import SECRETS, mode_here
+from .settling import THE_SYSTEM
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +63,7 @@ def add_account(
         location_id=location_id,
         priority=priority,
     )
-    _tell("payment_account.added", account, by)
+    _tell("payment_account.added", account, by.actor)
     return account
 
 
@@ -81,7 +83,7 @@ def replace_keys(account_id: UUID, secrets: Mapping[str, Any], *, by: Staff) -> 
     if not given:
         raise CredentialsInvalid("Type in at least one new key.")
     account = accounts.replace_credentials(row.pk, {**_first_key(row), **given})
-    _tell("payment_account.keys_replaced", account, by)
+    _tell("payment_account.keys_replaced", account, by.actor)
     return account
 
 
@@ -96,7 +98,7 @@ def change_account(account_id: UUID, changes: Mapping[str, Any], *, by: Staff) -
         for name, value in changes.items():
             setattr(row, name, value)
         row.save(update_fields=list(changes))
-        _tell("payment_account.changed", row, by)
+        _tell("payment_account.changed", row, by.actor)
     return row
 
 
@@ -105,7 +107,7 @@ def disconnect_account(account_id: UUID, *, by: Staff) -> ProviderAccount:
     """Take no more payments with it; what it took can be given back. Raises NotAllowed, NoSuchAccount."""
     _require_owner(by)
     account = accounts.disconnect_account(account_id)
-    _tell("payment_account.disconnected", account, by)
+    _tell("payment_account.disconnected", account, by.actor)
     return account
 
 
@@ -119,7 +121,7 @@ def rename_terminal(account_id: UUID, terminal_id: UUID, label: str, *, by: Staf
     if terminal.label != label:
         terminal.label = label
         terminal.save(update_fields=["label"])
-        _tell("payment_account.changed", terminal.account, by)
+        _tell("payment_account.changed", terminal.account, by.actor)
     return terminal
 
 
@@ -137,15 +139,20 @@ def check_account(account_id: UUID, *, by: Staff) -> ProviderAccount:
     ProviderUnavailable where it does not answer.
     """
     before = _to_look_at(account_id, by)
-    if before.kind == Kind.STRIPE_CONNECT:  # the keys are the platform's: what counts is what Stripe allows
-        _asking(lambda: onboarding.refresh_connected(account_id))
-    else:
-        _asking(lambda: accounts.check_account(account_id))
+    _asking(lambda: _ask_about(before))
+    return _tell_of_change(before, by.actor)
+
+
+def look_again(account_id: UUID) -> None:
+    """The provider hints that an account is not as it was: ask how it stands, and keep the answer.
+
+    Raises NoSuchAccount, and ProviderError where it does not say.
+    """
     with restaurant_scope(require_restaurant_id()):
-        row = _find(account_id)
-        if row.status != before.status:
-            _tell("payment_account.changed", row, by)
-        return row
+        before = _find(account_id)
+    with contextlib.suppress(Misconfigured):  # it is refused: that is an answer, and kept
+        _ask_about(before)
+    _tell_of_change(before, THE_SYSTEM)
 
 
 def refresh_terminals(account_id: UUID, *, by: Staff) -> list[Terminal]:
@@ -160,13 +167,28 @@ def connect_stripe(*, country: str, email: str, by: Staff) -> onboarding.Onboard
     begun = _asking(lambda: onboarding.connect_stripe(country=country, email=email))
     if begun.is_new:
         with restaurant_scope(require_restaurant_id()):
-            _tell("payment_account.added", begun.account, by)
+            _tell("payment_account.added", begun.account, by.actor)
     return begun
 
 
 def may_connect_stripe() -> bool:
     """Whether restaurants can open accounts at Stripe through this platform."""
     return bool(accounts.platform_account(Provider.STRIPE).secrets.get("secret_key"))
+
+
+def _ask_about(row: ProviderAccount) -> None:
+    if row.kind == Kind.STRIPE_CONNECT:  # the keys are the platform's: what counts is what Stripe allows
+        onboarding.refresh_connected(row.pk)
+    else:
+        accounts.check_account(row.pk)
+
+
+def _tell_of_change(before: ProviderAccount, actor: dict[str, Any]) -> ProviderAccount:
+    with restaurant_scope(require_restaurant_id()):
+        row = _find(before.pk)
+        if row.status != before.status:
+            _tell("payment_account.changed", row, actor)
+        return row
 
 
 def _to_look_at(account_id: UUID, by: Staff) -> ProviderAccount:
@@ -222,7 +244,7 @@ def _asking(ask: Callable[[], T]) -> T:
         raise ProviderUnavailable("The provider does not answer just now; try again.") from error
 
 
-def _tell(kind: str, account: ProviderAccount, by: Staff) -> None:
+def _tell(kind: str, account: ProviderAccount, actor: dict[str, Any]) -> None:
     payload = {
         "id": str(account.pk),
         "provider": account.provider,
@@ -230,4 +252,4 @@ def _tell(kind: str, account: ProviderAccount, by: Staff) -> None:
         "account_status": account.status,
         "priority": account.priority,
     }
-    record_event(kind, account.pk, payload, actor=by.actor)
+    record_event(kind, account.pk, payload, actor=actor)

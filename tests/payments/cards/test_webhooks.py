@@ -9,9 +9,10 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
+from fynlo.events.models import Event
 from fynlo.tenancy.fields import uuid7
 from fynlo.tenancy.scope import bind_restaurant, restaurant_scope
-from payments.models import PaymentIntent, WebhookEvent
+from payments.models import PaymentIntent, ProviderAccount, WebhookEvent
 from payments.services import inbox
 from tests import factories
 from tests.client import ApiClient
@@ -264,8 +265,6 @@ def test_the_platforms_own_address_finds_the_restaurant(restaurant, stripe_world
     """A connected account's events come to /webhooks/stripe and name the account."""
     import dataclasses
 
-    from payments.models import ProviderAccount
-
     payments = dataclasses.replace(
         settings.ENV.payments,
         stripe_secret_key="sk_test_platform",
@@ -296,3 +295,83 @@ def test_the_platforms_own_address_finds_the_restaurant(restaurant, stripe_world
     sent = {"Stripe-Signature": sign(stranger, "whsec_platform")}
     answer = http.generic("POST", "/webhooks/stripe", stranger, content_type="application/json", headers=sent)
     assert answer.status_code == 404
+
+
+@pytest.fixture
+def connected(restaurant, stripe_world, owner, point_at):
+    """An account at Stripe that the platform opened for the restaurant, as far as our rows know it."""
+    point_at(
+        stripe_secret_key="sk_test_platform",
+        stripe_webhook_secrets=("whsec_platform",),
+        stripe_api_base=stripe_world.url,
+    )
+    begun = ApiClient(owner).post(
+        "payment-accounts/connect-stripe", {"country": "GB", "email": "o@example.com"}
+    )
+    return begun.json()["account"]
+
+
+def told_by_stripe(stripe_world, account_id, kind):
+    """Deliver the account's last event of a kind to the platform's own address."""
+    found = [event for event in stripe_world.events(account_id) if event["type"] == kind]
+    body = json.dumps(found[-1]).encode()
+    sent = {"Stripe-Signature": sign(body, "whsec_platform")}
+    answer = http.generic("POST", "/webhooks/stripe", body, content_type="application/json", headers=sent)
+    return answer.status_code
+
+
+def standing(restaurant):
+    with restaurant_scope(restaurant.pk):
+        row = ProviderAccount.objects.get()
+    return row.status, row.status_detail
+
+
+def test_how_far_a_connected_account_is_stripe_says_by_itself(restaurant, connected, stripe_world):
+    name = connected["external_account_id"]
+    stripe_world.onboard(name, complete=False)
+    missing = "Stripe still asks for: individual verification document."
+    for complete, expected in [
+        (False, ("pending", missing)),
+        (True, ("active", "")),
+        (False, ("degraded", missing)),
+        (True, ("active", "")),
+    ]:
+        stripe_world.onboard(name, complete=complete)
+        assert told_by_stripe(stripe_world, name, "account.updated") == 200
+        assert work_off(restaurant) == 1
+        assert standing(restaurant) == expected
+    assert [event.state for event in events(restaurant)] == ["done"] * 4
+    with restaurant_scope(restaurant.pk):
+        changes = Event.objects.filter(kind="payment_account.changed").order_by("seq")
+        said = [(event.payload["account_status"], event.actor["name"]) for event in changes]
+    assert said == [
+        ("active", "Fynlo"),
+        ("degraded", "Fynlo"),
+        ("active", "Fynlo"),
+    ]
+
+
+def test_the_event_is_a_hint_and_stripe_is_asked(restaurant, connected, stripe_world):
+    """It says that the account may charge; by now it may not."""
+    name = connected["external_account_id"]
+    stripe_world.onboard(name)
+    stripe_world._accounts[name]["charges_enabled"] = False
+    assert told_by_stripe(stripe_world, name, "account.updated") == 200
+    work_off(restaurant)
+    assert standing(restaurant)[0] == "pending"
+
+
+def test_a_restaurant_that_took_our_access_back_takes_no_more_cards(restaurant, connected, stripe_world):
+    name = connected["external_account_id"]
+    stripe_world.onboard(name)
+    told_by_stripe(stripe_world, name, "account.updated")
+    work_off(restaurant)
+    assert standing(restaurant)[0] == "active"
+    stripe_world.disconnect(name)
+    [gone] = [e for e in stripe_world._own_events[name] if e["type"] == "account.application.deauthorized"]
+    body = json.dumps({**gone, "account": name}).encode()
+    sent = {"Stripe-Signature": sign(body, "whsec_platform")}
+    http.generic("POST", "/webhooks/stripe", body, content_type="application/json", headers=sent)
+    assert work_off(restaurant) == 1
+    assert standing(restaurant)[0] == "degraded"
+    assert events(restaurant)[-1].state == "done"
