@@ -5,6 +5,9 @@ from typing import Any
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import PermissionDenied
 
+from fynlo.api.address import client_address
+from fynlo.ratelimit import limit_address
+
 from .cookies import read_device_cookie
 from .errors import RestaurantSuspended
 from .identity import DeviceRevoked, SignInAgain, identify
@@ -42,11 +45,14 @@ class TokenAuthentication(BaseAuthentication):
             return None
         try:
             named = read_token(token)
-        except InvalidToken as error:
-            raise SignInAgain from error
-        if named.restaurant_id != request.parser_context["kwargs"].get("restaurant_id"):
-            raise WrongRestaurant
-        return identify(named), token
+            if named.restaurant_id != request.parser_context["kwargs"].get("restaurant_id"):
+                raise WrongRestaurant
+            return identify(named), token
+        except (InvalidToken, SignInAgain, DeviceRevoked, WrongRestaurant) as error:
+            limit_address("refused tokens", client_address(request))
+            if isinstance(error, InvalidToken):
+                raise SignInAgain from error
+            raise
 
     def find_token(self, request: Any) -> str | None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")

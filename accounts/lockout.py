@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import ipaddress
 import logging
 import threading
 import time
@@ -12,6 +11,9 @@ from typing import Protocol, TypeVar
 import redis
 from django.conf import settings
 from django_redis import get_redis_connection
+from prometheus_client import Counter as Metric
+
+from fynlo.ratelimit import address_block
 
 from .errors import LockedOut
 
@@ -21,6 +23,10 @@ WINDOW_SECONDS = 15 * 60
 ACCOUNT_TRIES = 5
 ADDRESS_TRIES = 30
 
+ATTEMPTS = Metric("fynlo_login_attempts", "Tries at a secret, by what became of them.", ["method", "outcome"])
+for _method in ("password", "pin", "code"):
+    for _outcome in ("succeeded", "failed", "locked"):
+        ATTEMPTS.labels(_method, _outcome)  # from 0, so that the first one is an increase
 
 T = TypeVar("T")
 
@@ -32,17 +38,20 @@ def guess(check: Callable[[], T], *, address: str, account: str = "") -> T:
     takes the count back when the secret is right. Raises LockedOut, also for the wrong try that was
     the account's last. `account` is a name of our own, such as "pin:<membership>".
     """
+    method = account.partition(":")[0] or "code"
     limits = [(f"account:{account}", ACCOUNT_TRIES)] if account else []
-    limits.append((f"address:{_block(address)}", ADDRESS_TRIES))
+    limits.append((f"address:{address_block(address)}", ADDRESS_TRIES))
     used: dict[str, int] = {}
     with contextlib.ExitStack() as give_back:
         for name, limit in limits:
             key = "fynlo:lockout:" + hashlib.sha256(name.encode()).hexdigest()  # nothing personal in Redis
             counts, used[name], seconds = _take(key, limit, is_account=name.startswith("account:"))
             if seconds:
+                ATTEMPTS.labels(method, "locked").inc()
                 raise LockedOut(seconds)
             give_back.callback(counts.give_back, key)
         found = check()
+        ATTEMPTS.labels(method, "succeeded" if found else "failed").inc()
         if found:
             return found
         give_back.pop_all()
@@ -81,12 +90,14 @@ class _InRedis:
     GIVE_BACK = "if tonumber(redis.call('GET', KEYS[1]) or '0') > 0 then redis.call('DECR', KEYS[1]) end"
 
     def take(self, key: str, limit: int) -> tuple[int, int]:
-        used, seconds = get_redis_connection("default").eval(self.TAKE, 1, key, limit, WINDOW_SECONDS)
+        used, seconds = get_redis_connection(settings.RATELIMIT_USE_CACHE).eval(
+            self.TAKE, 1, key, limit, WINDOW_SECONDS
+        )
         return used, seconds
 
     def give_back(self, key: str) -> None:
         with contextlib.suppress(redis.RedisError):
-            get_redis_connection("default").eval(self.GIVE_BACK, 1, key)
+            get_redis_connection(settings.RATELIMIT_USE_CACHE).eval(self.GIVE_BACK, 1, key)
 
 
 class _InProcess:
@@ -113,12 +124,3 @@ class _InProcess:
 
 in_redis = _InRedis()
 in_process = _InProcess()
-
-
-def _block(address: str) -> str:
-    """The address, or of IPv6 the /64 that one household or restaurant has to itself."""
-    with contextlib.suppress(ValueError):
-        parsed = ipaddress.ip_address(address)
-        if isinstance(parsed, ipaddress.IPv6Address) and not parsed.ipv4_mapped:
-            return str(ipaddress.IPv6Network((parsed, 64), strict=False))
-    return address

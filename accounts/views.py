@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 from fynlo.api.address import client_address
 from fynlo.api.pagination import CursorPagination
 from fynlo.api.views import RestaurantView
+from fynlo.ratelimit import limit
 from fynlo.tenancy.scope import restaurant_scope
 
 from . import serializers, services
@@ -93,6 +94,7 @@ class PinSignInView(RecordsLockout):
         responses=serializers.SignedInSerializer,
     )
     def post(self, request: Any, restaurant_id: int) -> Response:
+        limit("pin", str(request.user.device_id))
         fields = valid(serializers.PinSignInSerializer, request)
         signed_in = services.sign_in_with_pin(request.user, **fields, address=client_address(request))
         return Response(serializers.SignedInSerializer(signed_in).data)

@@ -35,6 +35,7 @@ from fynlo.api.address import client_address
 from fynlo.errors import DomainError
 from fynlo.money import amount_text, format_money
 from fynlo.office import ByStaff
+from fynlo.ratelimit import TooManyRequests, limit_caller, too_many
 from fynlo.tenancy.scope import bind_restaurant, restaurant_scope
 from orders.reports import Day, revenue_by_day, today_live
 from restaurants.models import Restaurant
@@ -90,7 +91,7 @@ class SignInForm(AdminAuthenticationForm):
                 password=password,
                 address=client_address(self.request),
             )
-        except (SignInFailed, LockedOut) as refusal:
+        except (SignInFailed, LockedOut, TooManyRequests) as refusal:
             raise forms.ValidationError(refusal.message, code=refusal.code) from None
         if not managed_by(user.pk):
             raise forms.ValidationError("You manage no restaurant: ask an owner.", code="not_a_manager")
@@ -134,6 +135,7 @@ class BackOfficeSite(AdminSite):
                     if not let_in(request):
                         del request.session[SESSION_KEY]
                         return HttpResponseRedirect(reverse("admin:choose"))
+                    limit_caller(request.staff, "office")
                     if request.restaurant.status != Restaurant.Status.ACTIVE:
                         return self._suspended(request)
                     with timezone.override(request.restaurant.timezone):
@@ -141,6 +143,8 @@ class BackOfficeSite(AdminSite):
                         if isinstance(response, TemplateResponse) and not response.is_rendered:
                             response.render()
                     return response
+            except TooManyRequests as refusal:
+                return too_many(request, refusal)
             except DomainError as refusal:
                 messages.error(request, refusal.message)
             except IntegrityError:  # two people at once; what either types is checked before

@@ -123,7 +123,8 @@ class Env:
     `replica_url` is a read-only copy for reports, or empty. `db_transaction_pooling` says that a pooler
     such as pgbouncer stands in front, in transaction mode. `redis_url` is queue and wake-ups,
     `redis_cache_url` what may be evicted. `websocket_url` is empty where one server carries both HTTP
-    and websockets. Ports of 0 are off. `colour` is the deployment's, blue or green, or empty.
+    and websockets. `rate_limit_factor` multiplies all limits of fynlo/ratelimit.py; 0 is no limit. Ports of
+    0 are off. `colour` is the deployment's, blue or green, or empty.
     """
 
     app_name: str
@@ -142,6 +143,7 @@ class Env:
     websocket_url: str
     cors_origins: tuple[str, ...]
     trusted_proxies: int
+    rate_limit_factor: int
     hsts_seconds: int
     metrics_port: int
     metrics_address: str
@@ -194,6 +196,7 @@ def read_env(environ: Mapping[str, str] = os.environ) -> Env:
         websocket_url=reader.text("WEBSOCKET_URL", default=""),
         cors_origins=reader.words("CORS_ORIGINS", default=""),
         trusted_proxies=reader.number("TRUSTED_PROXIES", default=0),
+        rate_limit_factor=reader.number("RATE_LIMIT_FACTOR", default=1),
         hsts_seconds=reader.number("HSTS_SECONDS", default=86_400 if production else 0),
         metrics_port=reader.number("METRICS_PORT", default=0) if metrics else 0,
         metrics_address=reader.text("METRICS_ADDRESS", default="127.0.0.1"),
@@ -295,7 +298,7 @@ def _read_backup(reader: "_Reader") -> BackupEnv:
     needed = None if bucket else ""
     return BackupEnv(
         directory=reader.text("BACKUP_DIR", default=""),
-        engine=reader.choice("BACKUP_ENGINE", ("native", "pgbackrest"), default="native"),
+        engine=reader.choice("BACKUP_ENGINE", ("native", "pgbackrest", "none"), default="native"),
         recipients=reader.words("BACKUP_AGE_RECIPIENT", default=""),
         identity=reader.text("BACKUP_AGE_IDENTITY", default=""),
         admin_url=reader.text("ADMIN_DATABASE_URL", default=""),

@@ -34,6 +34,7 @@ from fynlo.errors import DomainError
 from fynlo.events.models import Event
 from fynlo.money import format_money
 from fynlo.office import CappedPaginator, PlainList
+from fynlo.ratelimit import TooManyRequests
 from orders.models import Order
 from orders.reports import platform_revenue_by_day
 from payments.models import PaymentIntent, ProviderAccount
@@ -77,7 +78,7 @@ class SignInForm(AuthenticationForm):
         except SignInFailed:
             message = "The e-mail address, the password or the code is not right."
             raise forms.ValidationError(message, code="sign_in_failed") from None
-        except LockedOut as refusal:
+        except (LockedOut, TooManyRequests) as refusal:
             raise forms.ValidationError(refusal.message, code=refusal.code) from None
         user.otp_device = device  # django_otp notes it in the session
         self.user_cache = user

@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "django_otp",
     "django_otp.plugins.otp_totp",
     "django_prometheus",
+    "django_ratelimit",
     "anymail",
     "rest_framework",
     "drf_spectacular",
@@ -57,6 +58,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "fynlo.ops.metrics.InFlightMiddleware",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "fynlo.middleware.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -143,10 +145,24 @@ CACHES = {
             "SOCKET_TIMEOUT": 0.5,
             "IGNORE_EXCEPTIONS": True,  # the service works on without its cache
         },
-    }
+    },
+    # Counts of tries and of requests: where nothing is evicted, or a full cache would forget them.
+    "ratelimit": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": ENV.redis_url,
+        "KEY_PREFIX": "fynlo",
+        "OPTIONS": {
+            "CLIENT_CLASS": "django_redis.client.DefaultClient",
+            "SOCKET_CONNECT_TIMEOUT": 0.5,
+            "SOCKET_TIMEOUT": 0.5,
+            "IGNORE_EXCEPTIONS": True,
+        },
+    },
 }
 DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
+RATELIMIT_USE_CACHE = "ratelimit"
 RATELIMIT_FAIL_OPEN = True
+RATE_LIMIT_FACTOR = ENV.rate_limit_factor
 
 CHANNEL_LAYERS: dict[str, object] = {}  # sockets follow the event log, see fynlo/events
 
@@ -177,6 +193,11 @@ CELERY_BEAT_SCHEDULE = {
     "sweep payments": {"task": "payments.tasks.sweep_payments", "schedule": 4, "options": {"expires": 4}},
     "measure payments": {
         "task": "payments.tasks.measure_payments",
+        "schedule": 15,
+        "options": {"expires": 15},
+    },
+    "measure operations": {
+        "task": "fynlo.ops.tasks.measure_operations",
         "schedule": 15,
         "options": {"expires": 15},
     },
@@ -318,9 +339,8 @@ USE_TZ = True
 
 # Watching
 
-if ENV.metrics_port:
-    PROMETHEUS_METRICS_EXPORT_PORT_RANGE = range(ENV.metrics_port, ENV.metrics_port + 10)
-    PROMETHEUS_METRICS_EXPORT_ADDRESS = ENV.metrics_address
+METRICS_PORT = ENV.metrics_port
+METRICS_ADDRESS = ENV.metrics_address
 
 LOGGING = {
     "version": 1,

