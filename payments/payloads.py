@@ -24,7 +24,7 @@ def payment_payload(payment: PaymentIntent) -> dict[str, Any]:
     What the guest still has to do is not in it: it may hold a secret, and events are kept.
     """
     order = payment.order
-    attempt = payment.tries[-1]
+    attempt = payment.shown_try
     return {
         "id": str(payment.pk),
         "order_id": str(order.pk),
@@ -50,6 +50,7 @@ def payment_payload(payment: PaymentIntent) -> dict[str, Any]:
         "taken_by_id": str(payment.taken_by_id),
         "taken_by": payment.taken_by.name,
         "device_id": str(payment.device_id) if payment.device_id else None,
+        "taken_offline_at": time_text(payment.taken_offline_at) if payment.taken_offline_at else None,
         "created_at": time_text(payment.created_at),
         "settled_at": time_text(payment.settled_at) if payment.settled_at else None,
     }
@@ -57,7 +58,7 @@ def payment_payload(payment: PaymentIntent) -> dict[str, Any]:
 
 def payment_with_action(payment: PaymentIntent) -> dict[str, Any]:
     """The payment for the till that takes it: with what the guest has to do now."""
-    return {**payment_payload(payment), "next_action": payment.tries[-1].next_action or None}
+    return {**payment_payload(payment), "next_action": payment.shown_try.next_action or None}
 
 
 def refund_payload(refund: Refund) -> dict[str, Any]:

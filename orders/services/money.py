@@ -2,8 +2,8 @@
 
 Each is a single UPDATE of the order, so that two payments at once cannot both take what is due once, then
 one of the part in the same way; the order's row is locked by then, so parts need no lock of their own.
-Taking money and giving it back are facts: `settle`, `release` and `record_refund` record them whatever
-state the order is in and never refuse, even where the part is gone.
+Taking money and giving it back are facts: `set_aside`, `settle`, `release` and `record_refund` record them
+whatever state the order is in and never refuse, even where the part is gone.
 """
 
 from typing import NoReturn
@@ -38,6 +38,12 @@ def reserve(order_id: UUID, amount_minor: int, *, part_id: UUID | None = None) -
     parts = _parts(order_id, part_id).annotate(unclaimed_minor=unclaimed)
     if not parts.filter(unclaimed_minor__gte=amount_minor).update(reserved_minor=reserved):
         _refuse(order_id, part_id, set_aside_minor=amount_minor)
+
+
+@transaction.atomic(savepoint=False)
+def set_aside(order_id: UUID, amount_minor: int, *, part_id: UUID | None = None) -> None:
+    """Set aside what was taken before anybody could be asked: a fact, whatever is due."""
+    settle(order_id, reserved_minor=-amount_minor, captured_minor=0, part_id=part_id)
 
 
 def due_minor(order: Order, part_id: UUID | None) -> int:

@@ -56,6 +56,7 @@ class ReconciliationIssue(TenantModel):
         EXTERNAL_REFUND = "external_refund", "Refunded at the provider"
         PAYOUT_DIFFERS = "payout_differs", "A payout is not the sum of its lines"
         DISPUTE = "dispute", "A guest's bank asks for it back"
+        CASH_WITHOUT_DRAWER = "cash_without_drawer", "Cash that no open drawer holds"
 
     kind = models.CharField(max_length=20, choices=Kind)
     subject = models.CharField(max_length=160)

@@ -28,7 +28,8 @@ class PaymentIntent(TenantModel):
 
     `client_key` is the till's own id of the tap; a repeat with the same `request_hash` is the same
     tender. `amount_minor` excludes the tip. `tendered_minor` and `change_minor` are of cash only.
-    `reference` is what was typed in from the restaurant's own card machine.
+    `reference` is what was typed in from the restaurant's own card machine. `taken_offline_at` is when a
+    till without a connection took it, by that till's clock: a fact, booked whatever was due.
     """
 
     class Method(models.TextChoices):
@@ -69,6 +70,7 @@ class PaymentIntent(TenantModel):
     device = TenantForeignKey(
         Device, models.PROTECT, null=True, blank=True, db_index=False, related_name="payments"
     )
+    taken_offline_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True, blank=True)
 
@@ -100,6 +102,12 @@ class PaymentIntent(TenantModel):
             models.Index(fields=["restaurant", "order"], name="payments_intent_order"),
             models.Index(fields=["restaurant", "business_date"], name="payments_intent_day"),
         ]
+
+    @property
+    def shown_try(self) -> "PaymentAttempt":
+        """The attempt that took it; else the last one. Of a payment that was loaded with_details()."""
+        took = [attempt for attempt in self.tries if attempt.state == PaymentAttempt.State.CAPTURED]
+        return took[0] if took else self.tries[-1]
 
     @property
     def refundable_minor(self) -> int:

@@ -58,8 +58,17 @@ class TakePaymentSerializer(StrictSerializer):
         required=False,
         help_text="Imports a payment of the past. Only an owner signed in by password may.",
     )
+    taken_offline_at = serializers.DateTimeField(
+        required=False,
+        help_text="When the till took it without a connection, by the till's own clock: it happened, so it is"
+        " recorded whatever is due and however the order stands. Needs `amount_minor`.",
+    )
 
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        if "taken_offline_at" in values and "at" in values:
+            raise serializers.ValidationError({"paid_at": "Not together with taken_offline_at."})
+        if "taken_offline_at" in values and "amount_minor" not in values:
+            raise serializers.ValidationError({"amount_minor": "Say how much was taken."})
         is_external = values["method"] == PaymentIntent.Method.EXTERNAL
         belong = {"reference"} if is_external else {"tendered_minor", "at"}
         for name in ("reference", "tendered_minor", "at"):
@@ -180,6 +189,9 @@ class PaymentSerializer(serializers.Serializer):
     taken_by_id = serializers.UUIDField()
     taken_by = serializers.CharField()
     device_id = serializers.UUIDField(allow_null=True)
+    taken_offline_at = serializers.DateTimeField(
+        allow_null=True, help_text="Where a till took it without a connection: when, by its clock."
+    )
     created_at = serializers.DateTimeField()
     settled_at = serializers.DateTimeField(allow_null=True)
 

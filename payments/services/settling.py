@@ -15,7 +15,8 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from fynlo.events.log import NewEvent, record_events
-from orders.models import Order
+from fynlo.tenancy.scope import require_restaurant_id
+from orders.models import BillPart, Order
 from orders.services import money
 from payments import books, metrics
 from payments.models import (
@@ -29,6 +30,7 @@ from payments.models import (
 from payments.payloads import payment_payload
 from payments.providers.base import DisputeSnapshot, Outcome, Snapshot
 from payments.providers.errors import ProviderError
+from payments.tasks import sweep_soon
 
 from .issues import raise_issue, resolve_issue
 from .rows import lock_order
@@ -81,8 +83,11 @@ def settle(
     attempt: PaymentAttempt, snapshot: Snapshot, *, at: datetime.datetime, actor: dict[str, Any]
 ) -> PaymentIntent:
     """Record that an attempt took money: once, however often and by whomever it is told."""
+    order = lock_order(attempt.intent.order_id)
+    is_second = attempt.account_id is not None and _took_another(attempt)
+    if is_second:
+        attempt.intent = _payment_of_its_own(attempt)
     payment = attempt.intent
-    order = lock_order(payment.order_id)
     with connection.cursor() as cursor:
         cursor.execute(
             SETTLE,
@@ -117,8 +122,10 @@ def settle(
     attempt.provider_ref = snapshot.provider_ref or attempt.provider_ref
     payment.tries = [attempt]
     books.book_capture(order, attempt, captured=snapshot.captured_minor, tip=snapshot.tip_minor, at=at)
-    if attempt.provider != Provider.CASH:
-        _look_at_capture(order, payment, attempt, snapshot, was=was)
+    if attempt.provider != Provider.CASH or payment.taken_offline_at:
+        _look_at_capture(order, payment, attempt, snapshot, was=was, is_second=is_second)
+    if not was_open or payment.taken_offline_at or snapshot.captured_minor > payment.amount_minor:
+        _give_up_what_is_paid(order, payment, actor=actor)
     transaction.on_commit(lambda: _count_success(attempt, payment.method, was), robust=True)
     record_events([NewEvent("payment.captured", payment.pk, payment_payload(payment))], actor=actor)
     return payment
@@ -201,7 +208,11 @@ def record_not_seen(attempt_id: UUID) -> None:
 
 @transaction.atomic(savepoint=False)
 def record_cancel_pending(
-    attempt_id: UUID, *, actor: dict[str, Any] | None = None, decline_code: str | None = None
+    attempt_id: UUID,
+    *,
+    actor: dict[str, Any] | None = None,
+    decline_code: str | None = None,
+    check_in_seconds: float = UNKNOWN_CHECKS[0],
 ) -> bool:
     """It is to be cancelled: go on watching it until the provider says that nobody can pay it any more.
 
@@ -211,7 +222,7 @@ def record_cancel_pending(
     if not attempt.is_open:
         return False
     attempt.state = State.CANCEL_PENDING
-    attempt.next_check_at = _later(UNKNOWN_CHECKS[0])
+    attempt.next_check_at = _later(check_in_seconds)
     if decline_code is not None:
         attempt.error_class, attempt.provider_code = "declined", decline_code[:80]
     attempt.save(update_fields=["state", "next_check_at", "error_class", "provider_code"])
@@ -309,8 +320,75 @@ def _end(
     _tell(attempt, "payment.failed" if state == State.FAILED else "payment.canceled", actor)
 
 
+def _took_another(attempt: PaymentAttempt) -> bool:
+    """Whether another attempt of the same tender took money before. Its order is locked."""
+    others = PaymentAttempt.objects.filter(intent=attempt.intent_id, state=State.CAPTURED)
+    return others.exclude(pk=attempt.pk).exists()
+
+
+def _payment_of_its_own(attempt: PaymentAttempt) -> PaymentIntent:
+    """The attempt's money as a payment beside the one it was meant for, which another attempt has taken.
+
+    So each has its own amount, day, provider and refunds. It has the attempt's id for its own.
+    """
+    meant = attempt.intent
+    payment = PaymentIntent.objects.create(
+        id=attempt.pk,
+        client_key=attempt.pk,
+        order_id=meant.order_id,
+        method=meant.method,
+        amount_minor=meant.amount_minor,
+        tip_minor=meant.tip_minor,
+        part_id=meant.part_id,
+        business_date=meant.business_date,
+        taken_by_id=meant.taken_by_id,
+        device_id=meant.device_id,
+        created_at=attempt.created_at,
+    )
+    PaymentAttempt.objects.filter(pk=attempt.pk).update(intent=payment.pk)
+    return payment
+
+
+def _give_up_what_is_paid(order: Order, payment: PaymentIntent, *, actor: dict[str, Any]) -> None:
+    """Money came in that nobody had set aside: what is still being asked for may be paid by now.
+
+    Other attempts of the same payment are cancelled; then the newest, first those of the same part, until
+    what is left fits the bill. They are watched until the provider says that nobody can pay them; should
+    somebody pay all the same it is booked, and too much.
+    """
+    over = order.captured_minor - order.refunded_minor + order.reserved_minor - _total(order)
+    claimed: dict[UUID | None, int] = {None: over}
+    if part := BillPart.objects.filter(pk=payment.part_id).first() if payment.part_id else None:
+        claimed[part.pk] = part.reserved_minor - part.balance_due_minor
+    waiting = PaymentAttempt.objects.filter(intent__order=order.pk, settled_at=None).select_related("intent")
+    for attempt in sorted(
+        waiting.order_by("-created_at"),
+        key=lambda each: (
+            each.state != State.CANCEL_PENDING,
+            each.intent_id != payment.pk,
+            each.intent.part_id != payment.part_id,
+        ),
+    ):
+        parts = {None, attempt.intent.part_id} & claimed.keys()
+        is_paid = attempt.intent_id == payment.pk or any(claimed[each] > 0 for each in parts)
+        if attempt.state != State.CANCEL_PENDING:
+            if not is_paid:
+                continue
+            record_cancel_pending(attempt.pk, actor=actor, check_in_seconds=0)
+        for each in parts:
+            claimed[each] -= attempt.intent.amount_minor
+    restaurant_id = require_restaurant_id()
+    transaction.on_commit(lambda: sweep_soon(restaurant_id), robust=True)
+
+
 def _look_at_capture(
-    order: Order, payment: PaymentIntent, attempt: PaymentAttempt, snapshot: Snapshot, *, was: str
+    order: Order,
+    payment: PaymentIntent,
+    attempt: PaymentAttempt,
+    snapshot: Snapshot,
+    *,
+    was: str,
+    is_second: bool,
 ) -> None:
     """Name what is odd about money that came in, so that a person sees it."""
     resolve_issue(Kind.UNKNOWN_TOO_LONG, f"attempt:{attempt.pk}", "The provider took it.")
@@ -320,9 +398,19 @@ def _look_at_capture(
     if snapshot.captured_minor != asked:
         raise_issue(Kind.AMOUNT_DIFFERS, f"attempt:{attempt.pk}", **amounts, **about)
     excess = overpaid_minor(order)
-    if excess > 0:
+    if is_second and excess <= 0:  # it is too much of this guest's, though another still owes as much
+        raise_issue(
+            Kind.OVERPAID,
+            f"payment:{payment.pk}",
+            detail="Another attempt had taken the same payment.",
+            theirs_minor=snapshot.captured_minor,
+            currency=order.currency,
+            **about,
+        )
+    if is_second or excess > 0:
         metrics.OVERPAID.labels(attempt.provider).inc()
         logger.error("Order %s is overpaid by %s (attempt %s was %s)", order.pk, excess, attempt.pk, was)
+    if excess > 0:
         raise_issue(
             Kind.OVERPAID,
             f"order:{order.pk}",
@@ -338,8 +426,12 @@ def overpaid_minor(order: Order) -> int:
     reversed_sale = Refund.objects.filter(intent__order=order.pk, state=Refund.State.SUCCEEDED).aggregate(
         sum=Sum("reversed_sale_minor")
     )["sum"]
-    total = 0 if order.status == Order.Status.VOIDED else order.total_minor
-    return order.captured_minor - order.refunded_minor - total + int(reversed_sale or 0)
+    return order.captured_minor - order.refunded_minor - _total(order) + int(reversed_sale or 0)
+
+
+def _total(order: Order) -> int:
+    """What the bill comes to: nothing, once it was voided."""
+    return 0 if order.status == Order.Status.VOIDED else order.total_minor
 
 
 def _adopt_disputes(attempt: PaymentAttempt, disputes: Iterable[DisputeSnapshot]) -> None:

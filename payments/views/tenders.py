@@ -72,6 +72,10 @@ class PaymentViewSet(RestaurantViewSet):
 
         Cash, or what the restaurant's own card machine took. Cards are taken by `card-payments`.
 
+        What a till took without a connection is sent with `taken_offline_at`: it is recorded, though
+        nothing may be due any more or the order be closed. What is too much then is an issue and is given
+        back by a refund.
+
         Answers 200 with the payment where this very one was taken before.
         """
         values = TakePaymentSerializer.read(request.data)

@@ -57,6 +57,7 @@ def test_a_payment_is_answered_in_full(restaurant, waiter, till, bill):
         "taken_by_id": str(waiter.membership_id),
         "taken_by": waiter.name,
         "device_id": None,
+        "taken_offline_at": None,
     }
     order = till.get(f"orders/{bill['id']}").json()
     assert (order["captured_minor"], order["balance_due_minor"]) == (1000, 860)

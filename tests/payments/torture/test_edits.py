@@ -1,13 +1,16 @@
 """The bill, the account and the cash drawer change while money is under way (T13, T14, T15, T16)."""
 
+import datetime
+
 import pytest
+from django.utils import timezone
 
 from fynlo.tenancy.fields import uuid7
 from fynlo.tenancy.scope import restaurant_scope
 from payments.models import PaymentAttempt, ProviderAccount
 from payments.providers import PROVIDERS
 from payments.providers.errors import Misconfigured
-from payments.services import accounts
+from payments.services import accounts, sweeping
 from tests.client import ApiClient
 from tests.orders.scene import refused
 from tests.payments.bills import open_bill, pay
@@ -178,10 +181,78 @@ def test_cash_that_is_synced_twice_is_taken_once(till, bill, scene, restaurant):
     assert till.get(f"orders/{bill['id']}").json()["balance_due_minor"] == BURGERS - 1000
 
 
-def test_cash_that_is_synced_after_a_card_paid_is_refused_and_changes_nothing(rig, till, bill, scene):
-    """The till hears that nothing is due, so that the waiter gives the guest the money back."""
+def tell_of_cash(till, bill, amount_minor):
+    """A till that was offline tells what it took."""
+    taken_at = timezone.now() - datetime.timedelta(minutes=5)
+    return pay(till, bill, amount_minor=amount_minor, taken_offline_at=taken_at.isoformat())
+
+
+def test_cash_that_is_asked_for_after_a_card_paid_is_refused(rig, till, bill, scene):
+    """A till that asks hears that nothing is due, before the guest hands anything over."""
     rig.paid(till, bill)
     with scene.nothing_changes():
         answer = till.post(f"orders/{bill['id']}/payments", {"id": str(uuid7()), "method": "cash"})
     refused(answer, 409, "amount_not_due")
     assert rig.audit() == BURGERS
+
+
+def test_cash_that_is_synced_after_a_card_paid_is_booked_and_overpays(rig, till, boss, bill):
+    """T13: it is in the drawer, so it is in the books; the guest gets it back, and the card stays."""
+    rig.paid(till, bill)
+    told = tell_of_cash(till, bill, BURGERS)
+    assert told.status_code == 201, told.content
+    assert told.json()["balance_due_minor"] == -BURGERS
+    assert rig.issues() == ["overpaid"]
+    assert rig.audit() == BURGERS
+    back = {"id": str(uuid7()), "reason": "Paid by card too"}
+    answer = boss.post(f"payments/{told.json()['id']}/refunds", back)
+    assert answer.status_code == 201, answer.content
+    assert till.post(f"orders/{bill['id']}/close").status_code == 200
+    assert rig.audit() == BURGERS
+
+
+def test_cash_that_is_synced_while_a_card_is_asked_for_calls_the_reader_off(rig, till, bill):
+    """The bill is paid, so nobody is to tap any more; the rest of a bill may still be asked for."""
+    payment = rig.house.begin(till, bill, amount_minor=1000).json()
+    assert tell_of_cash(till, bill, BURGERS - 1000).status_code == 201
+    assert rig.house.attempt(payment).state == "requires_action"
+    assert tell_of_cash(till, bill, 1000).status_code == 201
+    assert rig.house.attempt(payment).state == "cancel_pending"
+    sweeping.sweep_restaurant(rig.restaurant_id)  # now, not when the guest's time is up
+    rig.finish()
+    assert rig.payment(payment["id"]).state == "canceled"
+    assert rig.issues() == []
+    assert rig.audit() == 0
+    assert till.get(f"orders/{bill['id']}").json()["balance_due_minor"] == 0
+
+
+def test_a_tap_that_outruns_being_called_off_is_booked_and_overpays(rig, till, bill):
+    payment = rig.house.begin(till, bill).json()
+    rig.house.tap(payment)
+    assert tell_of_cash(till, bill, BURGERS).status_code == 201
+    sweeping.sweep_restaurant(rig.restaurant_id)
+    rig.finish()
+    assert rig.payment(payment["id"]).state == "paid"
+    assert rig.issues() == ["overpaid"]
+    assert rig.audit() == BURGERS
+
+
+@pytest.mark.parametrize("of_the_part", [True, False])
+def test_of_a_divided_bill_the_guest_whose_part_is_paid_is_called_off(
+    rig_of, square, till, bill, of_the_part
+):
+    rig = rig_of(square)
+    seen = till.get(f"orders/{bill['id']}")
+    split = till.post(f"orders/{bill['id']}/split", {"kind": "even", "ways": 2}, If_Match=seen["ETag"])
+    first, second = (part["id"] for part in split.json()["split"]["parts"])
+    payment = rig.house.begin(till, bill, part_id=first if of_the_part else second).json()
+    taken_at = timezone.now().isoformat()
+    told = pay(till, bill, amount_minor=BURGERS // 2, taken_offline_at=taken_at, part_id=first)
+    assert told.status_code == 201, told.content
+    state = rig.house.attempt(payment).state
+    assert state == ("cancel_pending" if of_the_part else "requires_action")
+    if not of_the_part:
+        rig.house.tap(payment)
+    rig.finish()
+    assert rig.issues() == []
+    assert rig.audit() == (0 if of_the_part else BURGERS // 2)

@@ -6,7 +6,8 @@ from fynlo.tenancy.fields import uuid7
 from fynlo.tenancy.scope import restaurant_scope
 from payments.models import PaymentAttempt
 from payments.providers.base import Outcome, Snapshot
-from payments.services import cards, settling
+from payments.services import cards, settling, sweeping
+from tests.client import ApiClient
 from tests.payments.bills import all_at_once, open_bill, pay
 from tests.payments.cards.house import SquareHouse, SumupHouse
 
@@ -17,6 +18,11 @@ BURGER = 1250
 def bill(till, scene):
     """A burger for £12.50."""
     return open_bill(till, scene.takeaway(scene.burger()))
+
+
+@pytest.fixture
+def boss(owner):
+    return ApiClient(owner)
 
 
 def test_a_tap_just_before_the_cancellation_is_money(rig, till, bill):
@@ -141,23 +147,87 @@ def test_the_answer_of_an_earlier_attempt_does_not_end_the_next(rig, till, bill)
     assert rig.audit() == BURGER
 
 
-def test_money_of_an_attempt_that_was_given_up_is_booked_and_the_next_one_does_not_unpay_it(
-    rig, till, bill, restaurant
-):
+@pytest.fixture
+def late(rig, till, bill, restaurant):
     """What nobody thought possible: the vendor takes "cancelled" back while a second attempt waits."""
     payment = rig.house.begin(till, bill).json()
     rig.finish()
     first = rig.house.attempt(payment)
     till.post(f"payments/{payment['id']}/retry", {"terminal_id": str(rig.house.terminal.pk)})
+    second = rig.house.attempt(payment)
+
+    def report():
+        with restaurant_scope(restaurant.pk):
+            settling.record(first.pk, Snapshot(Outcome.SUCCEEDED, BURGER, provider_ref=first.provider_ref))
+
+    return payment, second, report
+
+
+def states_of(restaurant) -> list[str]:
     with restaurant_scope(restaurant.pk):
-        settling.record(first.pk, Snapshot(Outcome.SUCCEEDED, BURGER, provider_ref=first.provider_ref))
+        return [attempt.state for attempt in PaymentAttempt.objects.order_by("n")]
+
+
+def test_money_of_an_attempt_that_was_given_up_is_booked_and_calls_the_next_one_off(
+    rig, till, late, restaurant
+):
+    """The reader is let go at once, before its time is up; nothing unpays the payment."""
+    payment, _, report = late
+    report()
     assert rig.payment(payment["id"]).state == "paid"
+    assert states_of(restaurant) == ["captured", "cancel_pending"]
+    shown = till.get(f"payments/{payment['id']}").json()
+    assert (shown["attempt"], shown["attempt_state"], shown["next_action"]) == (1, "captured", None)
+    sweeping.sweep_restaurant(restaurant.pk)
+    rig._vendor_goes_on()
+    tap_late(rig, payment)
     rig.finish()
-    with restaurant_scope(restaurant.pk):
-        states = [attempt.state for attempt in PaymentAttempt.objects.order_by("n")]
-    assert (states[0], states[1] in ("canceled", "expired")) == ("captured", True)
+    assert states_of(restaurant) == ["captured", "canceled"]
     assert rig.payment(payment["id"]).state == "paid"
-    assert rig.ours() == BURGER
+    assert (rig.ours(), rig.house.taken()) == (BURGER, 0)  # the first one's is only in our story
+    assert rig.issues() == []
+
+
+def test_a_second_tap_that_outruns_being_called_off_is_a_payment_of_its_own(
+    rig, till, boss, bill, late, restaurant
+):
+    """Both are facts: two payments, one issue, and what is too much goes back to whom it came from."""
+    payment, second, report = late
+    rig.house.tap(payment)
+    report()
+    sweeping.sweep_restaurant(restaurant.pk)
+    rig.finish()
+    assert states_of(restaurant) == ["captured", "captured"]
+    paid = rig.payment(payment["id"])
+    other = rig.payment(str(second.pk))
+    assert [(p.state, p.captured_minor, len(p.tries)) for p in (paid, other)] == [("paid", BURGER, 1)] * 2
+    assert rig.issues() == ["overpaid"]
+    assert (rig.ours(), rig.house.taken()) == (2 * BURGER, BURGER)
+    assert till.get(f"orders/{bill['id']}").json()["balance_due_minor"] == -BURGER
+    with rig.scope():
+        cards.check(second.pk)  # told again it is the same
+    assert rig.ours() == 2 * BURGER
+    body = {"id": str(uuid7()), "reason": "Paid twice"}
+    assert boss.post(f"payments/{other.pk}/refunds", body).status_code in (201, 202)
+    rig.finish()
+    assert (rig.ours(), rig.house.taken()) == (BURGER, 0)
+    assert till.post(f"orders/{bill['id']}/close").status_code == 200
+
+
+def test_another_tender_of_the_bill_is_called_off_too(rig_of, square, till, bill, restaurant):
+    """The first was given up and another payment begun for the bill; then the first one's money shows up."""
+    rig = rig_of(square)
+    first = square.begin(till, bill).json()
+    rig.finish()
+    given_up = square.attempt(first)
+    other = square.begin(till, bill).json()
+    with restaurant_scope(restaurant.pk):
+        settling.record(given_up.pk, Snapshot(Outcome.SUCCEEDED, BURGER, provider_ref=given_up.provider_ref))
+    assert square.attempt(other).state == "cancel_pending"
+    rig.finish()
+    assert (rig.payment(first["id"]).state, rig.payment(other["id"]).state) == ("paid", "canceled")
+    assert (rig.ours(), square.taken()) == (BURGER, 0)
+    assert rig.issues() == []
 
 
 def test_taps_on_eight_tills_with_one_key_are_one_payment(rig, till, bill):
