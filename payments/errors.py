@@ -74,6 +74,11 @@ class PaymentNotAuthorized(DomainError):
     detail = "Only a payment that was authorised and not captured yet can be captured."
 
 
+class CaptureUnderWay(DomainError):
+    code = "capture_under_way"
+    detail = "Another amount of this payment is being captured just now."
+
+
 class NotUnknown(DomainError):
     """Only what nobody can find out is decided by a person, and only after a day."""
 

@@ -206,18 +206,21 @@ def cancel_payment(payment_id: UUID, *, by: Staff) -> PaymentIntent:
 
 
 def capture_payment(payment_id: UUID, *, amount_minor: int | None = None, by: Staff) -> PaymentIntent:
-    """Take what was authorised, or less of it. Raises NoSuchPayment, PaymentNotAuthorized, AmountNotDue."""
+    """Take what was authorised, or less of it; two at once take it once.
+
+    Raises NoSuchPayment, PaymentNotAuthorized, AmountNotDue, and CaptureUnderWay while another amount is
+    being captured.
+    """
     with restaurant_scope(by.restaurant_id):
         payment = _find(payment_id)
-        attempt = payment.tries[-1]
-        if attempt.state != State.AUTHORIZED:
+        if payment.tries[-1].state != State.AUTHORIZED:
             raise PaymentNotAuthorized
         amount = payment.amount_minor if amount_minor is None else amount_minor
         if not 0 < amount <= payment.amount_minor:
             raise AmountNotDue(payment.amount_minor)
-        attempt = settling.lock_attempt(attempt.pk)
-        attempt.request = {**attempt.request, "capture_minor": amount}
-        attempt.save(update_fields=["request"])
+        attempt = settling.record_capturing(payment.tries[-1].pk, amount)
+        if attempt is None:
+            return payment
         account, request = _open(attempt)
 
     def take() -> None:
@@ -511,6 +514,8 @@ def _carry(attempt: PaymentAttempt, ask: Callable[[], Snapshot]) -> None:
     except InvalidRequest as error:  # our mistake; yet ask before believing that nothing happened
         logger.error("%s finds our request wrong: %s %s", attempt.provider, error.code, error)
         if attempt.state == State.AUTHORIZED:
+            with restaurant_scope(restaurant_id):
+                settling.record_not_captured(attempt.pk)
             return
         with restaurant_scope(restaurant_id):
             settling.record_cancel_pending(attempt.pk)
@@ -518,6 +523,8 @@ def _carry(attempt: PaymentAttempt, ask: Callable[[], Snapshot]) -> None:
     except ProviderError as error:
         if attempt.state == State.AUTHORIZED:  # what is held stays so, to be captured later
             logger.warning("%s could not be captured: %s %s", attempt.pk, error.error_class, error)
+            with restaurant_scope(restaurant_id):
+                settling.record_not_captured(attempt.pk)
             return
         _fail(attempt, error)
     else:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import Sum
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from fynlo.events.log import NewEvent, record_events
@@ -19,6 +20,7 @@ from fynlo.tenancy.scope import require_restaurant_id
 from orders.models import BillPart, Order
 from orders.services import money
 from payments import books, metrics
+from payments.errors import CaptureUnderWay, PaymentNotAuthorized
 from payments.models import (
     Dispute,
     PaymentAttempt,
@@ -52,6 +54,7 @@ PATIENCE = {
 UNKNOWN_CHECKS = (5, 15, 60, 300, 1800, 3600)
 WAITING_CHECKS = (4, 4, 4, 4, 8, 8, 15, 15, 30, 60)
 AUTHORIZED_CHECK_SECONDS = 3600
+CAPTURE_LEASE = datetime.timedelta(seconds=50)  # two calls at their longest
 
 # The attempt's row is read before it is changed, so that the one statement also tells what it was. A tap
 # may be reported for an attempt that was given up before: it took money, so it is captured all the same.
@@ -171,6 +174,34 @@ def record_submitted(attempt_id: UUID, provider_ref: str) -> bool:
     attempt.provider_ref = provider_ref or attempt.provider_ref
     attempt.save(update_fields=["state", "provider_ref", "sent_at"])
     return goes_on
+
+
+@transaction.atomic(savepoint=False)
+def record_capturing(attempt_id: UUID, amount_minor: int) -> PaymentAttempt | None:
+    """Somebody is about to take what was authorised: nobody else does meanwhile.
+
+    None where the same amount is being captured already. Whoever dies meanwhile holds it up for the
+    `CAPTURE_LEASE`; then the provider is asked. Raises PaymentNotAuthorized and CaptureUnderWay.
+    """
+    attempt = lock_attempt(attempt_id)
+    if attempt.state != State.AUTHORIZED:
+        raise PaymentNotAuthorized
+    row = PaymentAttempt.objects.filter(pk=attempt_id)
+    if row.filter(request__has_key="capture_minor", lease_until__gt=Now()).exists():
+        if attempt.request["capture_minor"] != amount_minor:
+            raise CaptureUnderWay
+        return None
+    attempt.request = {**attempt.request, "capture_minor": amount_minor}
+    until = Now() + CAPTURE_LEASE
+    row.update(request=attempt.request, lease_until=until, next_check_at=until)
+    return attempt
+
+
+def record_not_captured(attempt_id: UUID) -> None:
+    """The provider refused to capture: what is held stays so, to be captured later."""
+    PaymentAttempt.objects.filter(pk=attempt_id, state=State.AUTHORIZED).update(
+        lease_until=None, next_check_at=_later(UNKNOWN_CHECKS[0])
+    )
 
 
 @transaction.atomic(savepoint=False)

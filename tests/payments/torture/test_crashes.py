@@ -1,6 +1,7 @@
-"""The process dies at each point of taking, cancelling and refunding: a sweep alone finishes it (T1)."""
+"""The process dies at each point of taking, capturing, cancelling and refunding: a sweep finishes it (T1)."""
 
 import contextlib
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -10,11 +11,12 @@ from fynlo.tenancy.scope import bind_restaurant, restaurant_scope
 from payments.models import WebhookEvent
 from payments.providers import PROVIDERS
 from payments.services import cards, inbox, refunds, settling
-from tests.payments.bills import open_bill, pay
+from tests.payments.bills import all_at_once, open_bill, pay
 from tests.payments.torture.rig import Killed, Rig
 
 CHARGE_POINTS = ("after_reserve", "after_prepare", "after_submitted", "after_execute", "in_settle")
 CANCEL_POINTS = ("before_cancel", "after_cancel", "in_settle")
+CAPTURE_POINTS = ("before_capture", "after_capture", "in_settle")
 REFUND_POINTS = ("before_refund", "after_refund", "in_settle_refund")
 
 
@@ -34,6 +36,8 @@ def kill(monkeypatch, rig) -> Callable[[str], None]:
         "after_submitted": (cards, "_carry", "before"),
         "after_execute": (provider, "execute", "after"),
         "in_settle": (settling, "record", "after"),
+        "before_capture": (provider, "capture", "before"),
+        "after_capture": (provider, "capture", "after"),
         "before_cancel": (provider, "cancel", "before"),
         "after_cancel": (provider, "cancel", "after"),
         "before_refund": (provider, "refund", "before"),
@@ -99,6 +103,106 @@ def test_a_charge_that_dies(rig, till, bill, kill, point, guest_taps):
     assert rig.payment(payment_id).state == ("paid" if held else "canceled")
     assert pay(till, bill).status_code == (409 if held else 201)
     assert rig.audit() == held
+
+
+# Those that hold money without taking it; SumUp takes it at once.
+HOLDS = pytest.mark.parametrize("house", ["stripe", "square"], indirect=True)
+CARD = {"stripe": "pm_card_visa", "square": "cnon:card-nonce-ok"}
+ON_THE_WIRE = {"stripe": "/capture", "square": "/complete"}
+
+
+@pytest.fixture
+def held(rig, till, bill) -> str:
+    """£12.50 held on a guest's card."""
+    body = {
+        "id": str(uuid7()),
+        "method": "card_online",
+        "source_token": CARD[rig.house.name],
+        "capture": False,
+    }
+    payment = till.post(f"orders/{bill['id']}/card-payments", body).json()
+    assert payment["attempt_state"] == "authorized"
+    return str(payment["id"])
+
+
+@pytest.fixture
+def captures(rig) -> list[str]:
+    """The captures that reach the vendor."""
+    seen: list[str] = []
+    usual = rig.peer.faults.take
+
+    def take(method, path):
+        if path.endswith(ON_THE_WIRE[rig.house.name]):
+            seen.append(path)
+        return usual(method, path)
+
+    rig.peer.faults.take = take
+    return seen
+
+
+def capture(till, payment_id, **body):
+    return till.post(f"payments/{payment_id}/capture", body)
+
+
+@HOLDS
+@pytest.mark.parametrize("point", CAPTURE_POINTS)
+def test_a_capture_that_dies(rig, till, bill, held, kill, captures, point):
+    """Captured or not, both books say the same; what is held still can be captured, even another amount."""
+    kill(point)
+    assert capture(till, held, amount_minor=1000).json()["attempt_state"] == "authorized"
+    other = capture(till, held, amount_minor=900)
+    assert (other.status_code, other.json()["code"]) == (409, "capture_under_way")
+    assert capture(till, held, amount_minor=1000).json()["attempt_state"] == "authorized"
+    assert len(captures) == (0 if point == "before_capture" else 1)
+    rig.sweep()
+    taken = 1000
+    if point == "before_capture":
+        assert rig.house.attempt({"id": held}).state == "authorized"
+        taken = 900
+        assert capture(till, held, amount_minor=900).json()["state"] == "paid"
+    paid = rig.payment(held)
+    assert (paid.state, paid.captured_minor) == ("paid", taken)
+    assert len(captures) == 1
+    assert rig.issues() == []
+    assert rig.audit() == taken
+    again = capture(till, held, amount_minor=1000)
+    assert (again.status_code, again.json()["code"]) == (409, "payment_not_authorized")
+    assert till.get(f"orders/{bill['id']}").json()["balance_due_minor"] == 1250 - taken
+
+
+@HOLDS
+@pytest.mark.parametrize("amounts", [(1250, 1250), (1250, 700)])
+def test_of_two_captures_at_once_one_reaches_the_vendor(rig, till, held, captures, amounts, monkeypatch):
+    """The first is held up until a second one had the time to come as far."""
+    both = threading.Barrier(2)
+    provider = type(PROVIDERS[rig.house.name])
+    usual = provider.capture
+
+    def slow(*args):
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(timeout=1.5)
+        return usual(*args)
+
+    monkeypatch.setattr(provider, "capture", slow)
+    answers = all_at_once(2, lambda n: capture(till, held, amount_minor=amounts[n]))
+    assert len(captures) == 1
+    refused = [answer.json()["code"] for answer in answers if answer.status_code != 200]
+    assert refused == ([] if amounts[0] == amounts[1] else ["capture_under_way"])
+    paid = rig.payment(held)
+    assert paid.state == "paid"
+    assert paid.captured_minor in amounts
+    assert rig.issues() == []
+    assert rig.audit() == paid.captured_minor
+
+
+@HOLDS
+def test_a_capture_whose_answer_is_lost_is_asked_about(rig, till, held, captures):
+    rig.peer.faults.next("drop_after", path=f"*{ON_THE_WIRE[rig.house.name]}")
+    assert capture(till, held).json()["attempt_state"] == "unknown"
+    rig.sweep()
+    assert rig.payment(held).state == "paid"
+    assert len(captures) == 1
+    assert rig.audit() == 1250
 
 
 @pytest.mark.parametrize("point", CANCEL_POINTS)
