@@ -36,9 +36,11 @@ from .window import Window
 logger = logging.getLogger(__name__)
 
 PROTOCOL = "fynlo.kitchen.v1"
+RESTARTING = 1012
 BAD_MESSAGE, NOT_SIGNED_IN, REVOKED, SILENT, TOO_MANY = 4400, 4401, 4403, 4408, 4429
 FAILED, TRY_AGAIN = 4500, 4503
 RETRY_MS = 1500
+MOVE_MS = 100
 
 MESSAGE_LIMIT = 64 * 1024
 MESSAGES_A_SECOND = 20
@@ -48,7 +50,11 @@ RECHECK_SECONDS = 60.0
 TICK_SECONDS = 3.0
 PAUSE_SECONDS = 0.06  # so that confirming every message stays below MESSAGES_A_SECOND
 
-SOCKETS = Gauge("fynlo_kitchen_sockets", "Kitchen screens connected to this process")
+SOCKETS = Gauge(
+    "fynlo_websocket_connections_active",
+    "Kitchen screens connected to this process",
+    multiprocess_mode="livesum",
+)
 _sockets: Counter[UUID] = Counter()
 
 T = TypeVar("T")
@@ -106,11 +112,13 @@ class KitchenConsumer(AsyncWebsocketConsumer):
             self.caller = caller
             _sockets[caller.caller_id] += 1
             SOCKETS.inc()
+            hub.enter(self._move)
             self._start(self._watch())
 
     def _leave(self) -> None:
         for task in self._tasks:
             task.cancel()
+        hub.exit(self._move)
         if self.stream:
             hub.leave(self.stream, self._wake)
         if self.caller:
@@ -131,13 +139,17 @@ class KitchenConsumer(AsyncWebsocketConsumer):
             logger.exception("A kitchen socket of restaurant %s failed", self.restaurant_id)
             await self._finish(FAILED)
 
-    async def _finish(self, code: int) -> None:
+    async def _finish(self, code: int, retry_ms: int = RETRY_MS) -> None:
         if self._is_closing:
             return
         self._is_closing = True
         if code not in (NOT_SIGNED_IN, REVOKED):
-            await self._say({"t": "bye", "retry_ms": RETRY_MS})
+            await self._say({"t": "bye", "retry_ms": retry_ms})
         await self.close(code)
+
+    async def _move(self) -> None:
+        """This process is about to stop, and another one is there already."""
+        await self._finish(RESTARTING, retry_ms=MOVE_MS)
 
     async def _say(self, message: dict[str, Any]) -> int:
         text = orjson.dumps(message).decode()

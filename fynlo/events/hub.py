@@ -9,9 +9,11 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import math
+import random
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 from uuid import UUID
@@ -30,6 +32,8 @@ POLL_SECONDS = 1.0
 STALE_SECONDS = 6.0
 CHUNK = 500
 RING_BYTES = 512 * 1024
+MOVE_SECONDS = 10.0  # in which all sockets have been asked to connect anew
+WAVES = 20
 
 GAPS = Counter("fynlo_event_gaps_total", "Events that should have followed on the last one and did not")
 
@@ -94,16 +98,50 @@ class Hub:
     def __init__(self) -> None:
         self.streams: dict[int, Stream] = {}
         self._poked = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._following: list[asyncio.Task[None]] = []
+        self._moving: set[asyncio.Task[None]] = set()
         # Apart, so that five hundred screens which come back at once do not keep the log waiting.
         self._reader = ThreadPoolExecutor(2, thread_name_prefix="hub")
         self._workers = ThreadPoolExecutor(4, thread_name_prefix="socket")
         self._is_failing = False
+        self._closers: set[Callable[[], Awaitable[None]]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def enter(self, close: Callable[[], Awaitable[None]]) -> None:
+        """A socket is here; `close` asks it to connect anew, when this process is about to stop."""
+        self._loop = asyncio.get_running_loop()
+        self._closers.add(close)
+
+    def exit(self, close: Callable[[], Awaitable[None]]) -> None:
+        self._closers.discard(close)
+
+    def move_sockets(self) -> None:
+        """Let all sockets go, in waves and in no order. Safe in a signal's handler."""
+        if self._loop:
+            self._loop.call_soon_threadsafe(self._start_moving)
+
+    def _start_moving(self) -> None:
+        task = asyncio.create_task(self._move())
+        self._moving.add(task)
+        task.add_done_callback(self._moving.discard)
+
+    async def _move(self) -> None:
+        """At most a twentieth at once, so that those who take them in are not stormed."""
+        closers = list(self._closers)
+        random.shuffle(closers)
+        logger.info("Letting %s sockets go", len(closers))
+        size = max(1, math.ceil(len(closers) / WAVES))
+        for first in range(0, len(closers), size):
+            wave = closers[first : first + size]
+            for failure in await asyncio.gather(*(close() for close in wave), return_exceptions=True):
+                if failure:
+                    logger.warning("A socket could not be let go", exc_info=failure)
+            await asyncio.sleep(random.uniform(0.5, 1.5) * MOVE_SECONDS / WAVES)  # noqa: S311 - to spread them
 
     def follow(self, restaurant_id: int, wake: asyncio.Event) -> Stream:
         """Join a restaurant's stream; `wake` is set whenever there may be something new."""
-        if not self._tasks:
-            self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._tail())]
+        if not self._following:
+            self._following = [asyncio.create_task(self._listen()), asyncio.create_task(self._tail())]
         stream = self.streams.setdefault(restaurant_id, Stream(restaurant_id))
         stream.followers.add(wake)
         if stream.epoch is None:

@@ -11,6 +11,7 @@ const RETRY_MS = [500, 5000];
 const FAILURES_BEFORE_POLLING = 3;
 const STALE_PONGS = 3;
 const GAP = 4000;
+const MOVED = 1012; // this server is about to stop, and another one is there already
 const NOT_WELCOME = [4401, 4403];
 const ALIVE = ["snapshot", "welcome", "events", "pong"];
 
@@ -31,14 +32,15 @@ export class Stream {
   }
 
   restart(stationId) {
-    Object.assign(this, { stationId, epoch: null, last: -1, isWelcome: false });
+    Object.assign(this, { stationId, epoch: null, last: -1, isWelcome: false, isMoving: false });
     this.connect();
   }
 
   // "live", "connecting" or "offline"
   get state() {
     if (this.silence > DEAD_AFTER_MS) return "offline";
-    return this.last >= 0 && (this.isWelcome || this.isPolling) ? "live" : "connecting";
+    const isFollowing = this.isWelcome || this.isPolling || this.isMoving;
+    return this.last >= 0 && isFollowing ? "live" : "connecting";
   }
 
   // For how many milliseconds nothing was heard.
@@ -58,7 +60,11 @@ export class Stream {
     socket.onopen = () =>
       this.send({ t: "hello", v: 1, epoch: this.epoch, last_seq: this.last, station: this.stationId });
     socket.onmessage = (message) => this.receiveFromSocket(JSON.parse(message.data));
-    socket.onclose = ({ code }) => (NOT_WELCOME.includes(code) ? leave() : this.retry());
+    socket.onclose = ({ code }) => {
+      if (NOT_WELCOME.includes(code)) leave();
+      else if (code === MOVED && this.isWelcome) this.move();
+      else this.retry();
+    };
   }
 
   // Does not wait for the other side to agree: on a dead line that takes minutes.
@@ -71,8 +77,16 @@ export class Stream {
     this.isWelcome = false;
   }
 
+  // Nothing is wrong: the screen goes on as it was, and is back in the time that the server named.
+  move() {
+    this.drop();
+    this.isMoving = true;
+    this.retryTimer = setTimeout(() => this.connect(), this.retryMs * (0.5 + Math.random()));
+  }
+
   retry(code) {
     this.drop(code);
+    this.isMoving = false;
     this.failures += 1;
     const wait = Math.min(RETRY_MS[0] * 2 ** this.attempt, RETRY_MS[1]);
     this.attempt += 1;
@@ -100,7 +114,9 @@ export class Stream {
 
   receiveFromSocket(message) {
     if (message.t === "snapshot" || message.t === "welcome") {
-      Object.assign(this, { isWelcome: true, failures: 0, attempt: 0 });
+      Object.assign(this, { isWelcome: true, isMoving: false, failures: 0, attempt: 0 });
+    } else if (message.t === "bye") {
+      this.retryMs = message.retry_ms;
     }
     this.receive(message);
     if (message.t === "snapshot" || message.t === "events") this.send({ t: "ack", seq: this.last });

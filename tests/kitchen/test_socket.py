@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import tempfile
 import time
 import uuid
 
 import pytest
 import websockets
+from django.core.management import call_command
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from accounts.models import Device
@@ -19,7 +21,7 @@ from tests import factories
 from tests.accounts.conftest import suspend
 from tests.client import ApiClient
 
-from .conftest import PAGE, away, head, play, send, tickets_of
+from .conftest import PAGE, away, head, play, send, tickets_of, websocket_server
 from .screen import Screen, hear, hear_until, hello, open_socket, say, socket_url
 
 
@@ -513,6 +515,25 @@ def test_a_till_can_ask_whether_a_ticket_is_displayed(ws, restaurant, till, scen
 
 
 # Many
+
+
+def test_sockets_are_asked_to_move_before_their_server_stops(test_database, screen, tmp_path, monkeypatch):
+    """Without Redis too. Nobody is turned away meanwhile: where else should a screen go."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    async def story(port):
+        async with connect(port, screen) as first, connect(port, screen) as second:
+            await join(first)
+            await join(second)
+            await away(call_command, "drain", colour="green")
+            for socket in (first, second):
+                assert await hear_until(socket, "bye") == {"t": "bye", "retry_ms": 100}
+                assert await close_code(socket) == 1012
+            async with connect(port, screen) as third:
+                assert (await join(third))["t"] == "snapshot"
+
+    with websocket_server(test_database, COLOUR="green", REDIS_URL=f"unix://{tmp_path}/none.sock") as port:
+        play(story(port))
 
 
 def test_every_screen_shows_every_ticket_once(ws, restaurant, till, scene, screen):
