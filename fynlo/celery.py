@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, setup_logging, worker_init
+from celery.signals import beat_init, setup_logging, worker_init, worker_ready
 from django.core.exceptions import ImproperlyConfigured
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fynlo.settings")
@@ -30,3 +30,18 @@ def refuse_unsafe_role(**kwargs: Any) -> None:
         refuse_unsafe_role()
     except ImproperlyConfigured as error:
         sys.exit(str(error))
+
+
+@worker_init.connect
+@beat_init.connect
+def serve_metrics(**kwargs: Any) -> None:
+    from fynlo.ops.metrics import serve_metrics
+
+    serve_metrics()
+
+
+@worker_ready.connect
+def watch_tasks(**kwargs: Any) -> None:
+    from fynlo.ops.watching import watch_tasks
+
+    watch_tasks(app)

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
@@ -193,7 +194,7 @@ def manage(running: Services, role: str, *arguments: str, **environment: str) ->
 
 @dataclass
 class Addresses:
-    """The ports in use, all on loopback. `metrics` is the first of ten for each process that has any."""
+    """The ports in use, all on loopback. `metrics` is for each process that has any."""
 
     web: int
     ws: int
@@ -210,9 +211,8 @@ class Addresses:
             if ports[name] != first + offset:
                 say("server", f"port {first + offset} is taken: {name} listens on {ports[name]}")
         metrics, port = {}, 9100
-        for name in ("web", "ws", "platform", "worker"):
+        for name in ("web", "ws", "platform", "worker", "beat"):
             metrics[name] = port = next_free_port(port, taken)
-            port += 10
         return cls(**ports, metrics=metrics)
 
     def url(self, name: str, scheme: str = "http") -> str:
@@ -245,6 +245,8 @@ def base_environment() -> dict[str, str]:
         "SECRET_KEY": secret("secret-key"),
         "JWT_SECRET_KEY": secret("jwt-key"),
         "METRICS_PORT": "0",
+        # A year is replayed in minutes here, and everybody comes from one address.
+        "RATE_LIMIT_FACTOR": os.environ.get("RATE_LIMIT_FACTOR", "100"),
         "PYTHONUNBUFFERED": "1",
     }
 
@@ -340,16 +342,26 @@ def write_environment(running: Services, at: Addresses) -> None:
     """For manage.py in another terminal: the environment of each database login."""
     path = DATA / "environment.json"
     path.touch(mode=0o600)
-    logins = ("app", "platform", "migrator")
-    path.write_text(json.dumps({login: own_environment(at) | running.environment(login) for login in logins}))
+    own = own_environment(at)
+    environments = {login: own | running.environment(login) for login in ("app", "platform", "migrator")}
+    backups = {"BACKUP_DIR": str(DATA / "backups"), "ADMIN_DATABASE_URL": running.admin_url}
+    environments["backup"] = own | running.environment("backup") | backups
+    path.write_text(json.dumps(environments))
+
+
+def empty_directory(name: str) -> str:
+    directory = DATA / name
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir()
+    return str(directory)
 
 
 def programs(running: Services, at: Addresses) -> list[Program]:
     """Web first: it is what somebody waits for."""
     common = base_environment() | own_environment(at)
 
-    def program(name: str, role: str, *command: str) -> Program:
-        own = {"METRICS_PORT": str(at.metrics.get(name, 0)), "PYTHONWARNINGS": CELERY_AS_ROOT}
+    def program(name: str, role: str, *command: str, **environment: str) -> Program:
+        own = {"METRICS_PORT": str(at.metrics.get(name, 0)), "PYTHONWARNINGS": CELERY_AS_ROOT, **environment}
         return Program(name, [sys.executable, "-m", *command], common | running.environment(role) | own)
 
     def granian(port: int, workers: int) -> tuple[str, ...]:
@@ -361,7 +373,9 @@ def programs(running: Services, at: Addresses) -> list[Program]:
         )
 
     return [
-        program("web", "app", *granian(at.web, workers=2)),
+        program(
+            "web", "app", *granian(at.web, workers=2), PROMETHEUS_MULTIPROC_DIR=empty_directory("metrics")
+        ),
         program(
             "ws",
             "app",

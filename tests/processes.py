@@ -25,14 +25,14 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def web_server(database: str, **env: str) -> Iterator[str]:
+def web_server(database: str, workers: int = 1, **env: str) -> Iterator[str]:
     """The web process on a database, as fynlo_app; yields its base URL."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [
         BIN / "granian",
         *["--interface", "wsgi", "fynlo.wsgi:application", "--host", "127.0.0.1", "--port", str(port)],
-        *["--workers", "1", "--blocking-threads", "4", "--log-level", "warning"],
+        *["--workers", str(workers), "--blocking-threads", "4", "--log-level", "warning"],
     ]
     with running(command, database, BASE_URL=url, **env):
         wait_until_ready(f"{url}/health")
