@@ -1,6 +1,12 @@
 """What Prometheus is told about money. No restaurant in any label: that is for logs and rows."""
 
-from prometheus_client import Counter, Gauge, Histogram
+from functools import partial
+
+import prometheus_client
+from prometheus_client import Counter, Histogram
+
+# Every worker of a process sees the same rows: the newest look counts.
+Gauge = partial(prometheus_client.Gauge, multiprocess_mode="mostrecent")
 
 ATTEMPTS = Counter("payment_attempts", "Attempts begun.", ["provider", "method", "mode"])
 SUCCESSES = Counter("payment_success", "Attempts that took money.", ["provider", "method"])
@@ -31,3 +37,12 @@ WEBHOOK_DEAD = Gauge("webhook_dead", "Webhooks that were given up.")
 LEDGER_IMBALANCE = Gauge("ledger_imbalance_minor", "What the books do not sum to zero by.")
 TERMINALS_ONLINE = Gauge("terminal_online", "Card readers that answer.", ["provider"])
 CASH_VARIANCE = Counter("cash_variance_minor", "Cash missing or too much at counts, without its sign.")
+
+# From 0, so that the very first one is an increase: these wake somebody.
+for _provider in ("cash", "external", "stripe", "square", "sumup"):
+    OVERPAID.labels(_provider)
+for _provider in ("stripe", "square", "sumup"):
+    for _result in ("ok", "duplicate", "ignored", "bad_signature", "stale", "unknown_account", "too_large"):
+        WEBHOOKS.labels(_provider, _result)
+for _number in range(1, 11):
+    INVARIANT_VIOLATIONS.labels(f"I{_number}")
