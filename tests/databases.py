@@ -88,7 +88,7 @@ def _template(admin: psycopg.Connection) -> str:
 def _schema_hash() -> str:
     digest = hashlib.sha256()
     for path in [
-        *sorted(ROOT.glob("**/migrations/*.py")),
+        *sorted(ROOT.glob("[!.]*/**/migrations/*.py")),
         ROOT / "fynlo/tenancy/constraints.py",
         ROOT / "fynlo/ops/roles.py",
     ]:
