@@ -11,7 +11,7 @@ import psycopg
 from fynlo.tenancy.scope import bind_restaurant, restaurant_scope
 from payments.invariants import broken_invariants
 from payments.models import PaymentAttempt, PaymentIntent, ReconciliationIssue, Refund
-from payments.services import refunds, sweeping
+from payments.services import refunds, settling, sweeping
 from tests.client import ApiClient
 from tests.payments.cards.house import Card, SquareHouse, SumupHouse
 
@@ -87,10 +87,12 @@ class Rig:
         sweeping.sweep_restaurant(self.restaurant_id)
 
     def finish(self, *, rounds: int = 12) -> None:
-        """Sweep until nothing is open any more. Guests leave, readers let go, banks do their work."""
+        """Sweep until nothing is open any more. Guests leave, readers let go, banks do their work; what was
+        only held is let go of."""
         for _ in range(rounds):
             if not self.open_rows():
                 return
+            self._let_holds_go()
             self.sweep("2 minutes")
             self._vendor_goes_on()
         assert self.open_rows() == []
@@ -99,6 +101,11 @@ class Rig:
         with restaurant_scope(self.restaurant_id):
             attempts = PaymentAttempt.objects.filter(settled_at=None).values_list("state", "error_class")
             return [*attempts, *Refund.objects.filter(settled_at=None).values_list("state", "error_class")]
+
+    def _let_holds_go(self) -> None:
+        with restaurant_scope(self.restaurant_id):
+            for hold in PaymentAttempt.objects.filter(state=PaymentAttempt.State.AUTHORIZED):
+                settling.record_cancel_pending(hold.pk)
 
     def _vendor_goes_on(self) -> None:
         if isinstance(self.house, SquareHouse):
