@@ -30,6 +30,7 @@ class PaymentsEnv:
     stripe_webhook_secrets: tuple[str, ...]
     stripe_api_base: str
     square_application_id: str
+    square_application_secret: str
     square_access_token: str
     square_location_id: str
     square_webhook_signature_keys: tuple[str, ...]
@@ -349,6 +350,7 @@ def _read_payments(reader: "_Reader", production: bool) -> PaymentsEnv:
         stripe_webhook_secrets=reader.words("STRIPE_WEBHOOK_SECRET", default=""),
         stripe_api_base=reader.text("STRIPE_API_BASE", default=""),
         square_application_id=reader.text("SQUARE_APPLICATION_ID", default=""),
+        square_application_secret=reader.text("SQUARE_APPLICATION_SECRET", default=""),
         square_access_token=reader.text("SQUARE_ACCESS_TOKEN", default=""),
         square_location_id=reader.text("SQUARE_LOCATION_ID", default=""),
         square_webhook_signature_keys=reader.words("SQUARE_WEBHOOK_SIGNATURE_KEY", default=""),
@@ -382,6 +384,8 @@ def _payment_problems(payments: PaymentsEnv, production: bool) -> list[str]:
             problems.append("STRIPE_SECRET_KEY is a test key, and this is production.")
         if payments.square_access_token and payments.square_environment != "production":
             problems.append("SQUARE_ENVIRONMENT is the sandbox, and this is production.")
+        if payments.square_application_id.startswith("sandbox-"):
+            problems.append("SQUARE_APPLICATION_ID is the sandbox's, and this is production.")
         if payments.sumup_api_key and (
             payments.sumup_environment != "production" or payments.sumup_api_key.startswith("sup_sk_test_")
         ):

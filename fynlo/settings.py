@@ -202,6 +202,10 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 15},
     },
     "verify journal": {"task": "payments.tasks.verify_journal", "schedule": crontab(hour=5, minute=10)},
+    "renew square tokens": {
+        "task": "payments.tasks.renew_square_tokens",
+        "schedule": crontab(hour=2, minute=20),
+    },
     "reconcile payments": {
         "task": "payments.tasks.reconcile_payments",
         "schedule": crontab(hour=4, minute=30),
@@ -218,7 +222,7 @@ EMAIL_BACKEND = (
     if ENV.payments.resend_api_key
     else "django.core.mail.backends.console.EmailBackend"
 )
-ANYMAIL = {"RESEND_API_KEY": ENV.payments.resend_api_key}
+ANYMAIL: dict[str, object] = {"RESEND_API_KEY": ENV.payments.resend_api_key, "REQUESTS_TIMEOUT": 10}
 if ENV.payments.resend_api_base:
     ANYMAIL["RESEND_API_URL"] = ENV.payments.resend_api_base
 

@@ -139,6 +139,22 @@ class ItemNotRefundable(InvalidInput):
     code = "item_not_refundable"
 
 
+class AccountLeft(DomainError):
+    code = "account_left"
+    detail = "Fynlo has no access to this account any more: connect it again, or refund at the provider."
+
+
+class AccountInUse(DomainError):
+    code = "account_in_use"
+    detail = "A payment or refund is under way with this account: disconnect it once that is over."
+
+
+class ConsentInvalid(InvalidInput):
+    """What came back from the provider's page of consent is not what was begun here, or not just now."""
+
+    code = "consent_invalid"
+
+
 class CredentialsInvalid(InvalidInput):
     code = "credentials_invalid"
 

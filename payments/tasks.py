@@ -42,6 +42,15 @@ def verify_journal() -> None:
 
 
 @shared_task
+def renew_square_tokens() -> None:
+    """Renew what Square's OAuth gave us, long before it runs out: every night."""
+    from .services import onboarding, reconciling
+
+    for restaurant_id in reconciling.restaurants_with_accounts():
+        onboarding.renew_square_tokens(restaurant_id)
+
+
+@shared_task
 def reconcile_payments() -> None:
     """Compare every account with its provider: every night."""
     from .services import reconciling

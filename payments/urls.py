@@ -26,6 +26,7 @@ urlpatterns = [
     path("payment-options", PaymentOptionsView.as_view()),
     path("payment-accounts", AccountViewSet.as_view({"get": "list", "post": "create"})),
     path("payment-accounts/connect-stripe", AccountViewSet.as_view({"post": "connect"})),
+    path("payment-accounts/connect-square", AccountViewSet.as_view({"post": "ask_for_square"})),
     path(f"{ACCOUNT}/check", AccountViewSet.as_view({"post": "check"})),
     path(f"{ACCOUNT}/credentials", AccountViewSet.as_view({"post": "replace"})),
     path(f"{ACCOUNT}/disconnect", AccountViewSet.as_view({"post": "disconnect"})),

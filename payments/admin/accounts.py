@@ -23,6 +23,7 @@ from fynlo.errors import DomainError
 from fynlo.money import format_money
 from fynlo.office import MoneyField, OfficeAdmin
 from fynlo.tenancy.scope import restaurant_scope
+from payments.errors import ConsentInvalid
 from payments.models import Provider, ProviderAccount, Terminal
 from payments.services import keeping
 from payments.services.cards import webhook_address
@@ -150,8 +151,17 @@ class SettingsForm(forms.Form):
         help_text="An estimate for the reports, until the provider says what it kept.",
     )
 
-    def __init__(self, *args: Any, currency: str, **kwargs: Any) -> None:
+    location_id = forms.CharField(
+        max_length=80,
+        required=False,
+        label="Location ID",
+        help_text="Which of your places sells here. At Square: Settings, Business, Locations.",
+    )
+
+    def __init__(self, *args: Any, currency: str, has_locations: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if not has_locations:
+            del self.fields["location_id"]
         self.fields["fee_fixed_minor"] = MoneyField(
             currency=currency, label=f"and for each payment ({currency})"
         )
@@ -191,7 +201,11 @@ class ProviderAccountAdmin(OfficeAdmin):
         return super().get_queryset(request).prefetch_related("terminals")
 
     def changelist_view(self, request: Any, extra_context: Any = None) -> Any:
-        more = {"may_connect": is_owner(request) and keeping.may_connect_stripe(), "title": "Card payments"}
+        more = {
+            "may_connect": is_owner(request) and keeping.may_connect_stripe(),
+            "may_connect_square": is_owner(request) and keeping.may_connect_square(),
+            "title": "Card payments",
+        }
         return super().changelist_view(request, {**more, **(extra_context or {})})
 
     @admin.display(description="account", ordering="provider")
@@ -214,12 +228,14 @@ class ProviderAccountAdmin(OfficeAdmin):
         return [
             path("add/", outside(self.add_page), name="payments_provideraccount_add"),
             path("connect/", outside(self.connect_page), name="payments_account_connect"),
+            path("connect-square/", outside(self.square_page), name="payments_account_connect_square"),
+            path("square/", outside(self.come_back_from_square), name="payments_account_square"),
             path(f"{one}change/", inside(self.page), name="payments_provideraccount_change"),
             path(f"{one}check/", outside(self.press_check), name="payments_account_check"),
             path(f"{one}readers/", outside(self.refresh), name="payments_account_readers"),
             path(f"{one}readers/<uuid:terminal_id>/", inside(self.rename), name="payments_account_reader"),
             path(f"{one}keys/", outside(self.keys_page), name="payments_account_keys"),
-            path(f"{one}disconnect/", inside(self.disconnect_page), name="payments_account_disconnect"),
+            path(f"{one}disconnect/", outside(self.disconnect_page), name="payments_account_disconnect"),
             path(f"{one}connected/", outside(self.come_back), name="payments_account_connected"),
             path(f"{one}resume/", outside(self.resume_page), name="payments_account_resume"),
             *super().get_urls(),
@@ -231,6 +247,7 @@ class ProviderAccountAdmin(OfficeAdmin):
         form = SettingsForm(
             request.POST if request.method == "POST" else None,
             currency=request.restaurant.currency,
+            has_locations=row.provider == Provider.SQUARE,
             initial={name: getattr(row, name) for name in keeping.CHANGEABLE},
         )
         if request.method == "POST" and form.is_valid():
@@ -251,6 +268,7 @@ class ProviderAccountAdmin(OfficeAdmin):
             "is_owner": is_owner(request),
             "is_connect": row.kind == Kind.STRIPE_CONNECT,
             "is_own": row.kind == Kind.OWN_KEYS,
+            "is_consent": row.kind == Kind.SQUARE_OAUTH,
         }
         return self._render(request, "payment_account", name_of(row), shown)
 
@@ -263,6 +281,7 @@ class ProviderAccountAdmin(OfficeAdmin):
             shown = {
                 "choices": [(name, Provider(name).label, guide.summary) for name, guide in GUIDES.items()],
                 "may_connect": keeping.may_connect_stripe(),
+                "may_connect_square": keeping.may_connect_square(),
             }
             return self._render(request, "payment_account_add", "Take cards", shown)
         form = KeysForm(provider, request.POST if request.method == "POST" else None, for_new=True)
@@ -325,12 +344,17 @@ class ProviderAccountAdmin(OfficeAdmin):
         """Asks first: tills offer it no more from then on."""
         if not is_owner(request):
             return _only_owners(self, request)
-        row = _row(account_id)
+        with restaurant_scope(request.staff.restaurant_id):
+            row = _row(account_id)
         if request.method == "POST":
-            keeping.disconnect_account(account_id, by=request.staff)
-            messages.success(request, f"{name_of(row)} takes no more cards.")
+            self._try(request, lambda: self._disconnect(request, row))
             return _to(account_id)
-        return self._render(request, "payment_account_disconnect", f"Disconnect {name_of(row)}", {"row": row})
+        shown = {"row": row, "is_consent": row.kind == Kind.SQUARE_OAUTH}
+        return self._render(request, "payment_account_disconnect", f"Disconnect {name_of(row)}", shown)
+
+    def _disconnect(self, request: Any, row: ProviderAccount) -> str:
+        keeping.disconnect_account(row.pk, by=request.staff)
+        return f"{name_of(row)} takes no more cards."
 
     def connect_page(self, request: Any) -> HttpResponse:
         """Open an account at Stripe through the platform: where the business is, then over to Stripe."""
@@ -344,6 +368,31 @@ class ProviderAccountAdmin(OfficeAdmin):
         if request.method == "POST" and form.is_valid():
             return self._go_to_stripe(request, **form.cleaned_data)
         return self._render(request, "payment_account_connect", "Connect with Stripe", {"form": form})
+
+    def square_page(self, request: Any) -> HttpResponse:
+        """Over to Square, where the owner consents: a page with the link, as for Stripe."""
+        if not is_owner(request):
+            return _only_owners(self, request)
+        if not keeping.may_connect_square():
+            raise Http404
+        shown = {"square_link": keeping.ask_for_square(by=request.staff)}
+        return self._render(request, "payment_account_connect", "Connect with Square", shown)
+
+    def come_back_from_square(self, request: Any) -> HttpResponse:
+        """Where Square sends the owner back to, with a code for the consent or without."""
+        if not is_owner(request):
+            return _only_owners(self, request)
+        try:
+            if "code" not in request.GET:
+                raise ConsentInvalid("Square was not allowed to connect the account: nothing has changed.")
+            row = keeping.connect_square(
+                code=request.GET["code"], state=request.GET.get("state", ""), by=request.staff
+            )
+        except DomainError as refusal:
+            messages.error(request, refusal.message)
+            return HttpResponseRedirect(reverse("admin:payments_provideraccount_changelist"))
+        self._ask_about(request, row.pk)
+        return _to(row.pk)
 
     def resume_page(self, request: Any, account_id: UUID) -> HttpResponse:
         """A link opens once: Stripe sends the owner here for another."""
@@ -405,13 +454,17 @@ def name_of(row: ProviderAccount) -> str:
     return f"{row.get_provider_display()}{more}{test}"
 
 
+LEFT = "What it took can still be given back."
+
+
 def in_words(row: ProviderAccount) -> str:
     """How an account stands, as an owner would say it."""
     return {
         Status.ACTIVE: "Takes cards",
         Status.PENDING: f"Takes no cards yet. {row.status_detail}",
         Status.DEGRADED: f"Takes no cards: the provider refuses it. {row.status_detail}",
-        Status.DISCONNECTED: "Disconnected: takes no more cards. What it took can still be given back.",
+        Status.DISCONNECTED: "Disconnected: takes no more cards. "
+        + ("To give back what it took, connect it again." if row.kind == Kind.SQUARE_OAUTH else LEFT),
     }[Status(row.status)].strip()
 
 

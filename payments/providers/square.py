@@ -241,26 +241,33 @@ class SquareProvider:
 @contextmanager
 def _asking(account: Account) -> Iterator[Square]:
     """A client for the account. What goes wrong in the block comes out as one of `errors`."""
+    with square_client(
+        wire.secret(account.secrets, "access_token"),
+        base_url=account.base_url,
+        sandbox=account.mode == "test",
+    ) as client:
+        yield client
+
+
+@contextmanager
+def square_client(token: str, *, base_url: str | None, sandbox: bool) -> Iterator[Square]:
+    """The same for a bare token."""
+    seconds: Any = wire.timeouts()
+    client = Square(
+        base_url=base_url or None,
+        environment=SquareEnvironment.SANDBOX if sandbox else SquareEnvironment.PRODUCTION,
+        token=token,
+        timeout=seconds,
+        httpx_client=wire.client(),
+    )
     try:
-        yield _square(account)
+        yield client
     except (ProviderError, CallInsideTransaction):
         raise
     except ApiError as error:
         raise _of_answer(error) from error
     except Exception as error:
         raise wire.failure(error) from error
-
-
-def _square(account: Account) -> Square:
-    sandbox = account.mode == "test"
-    seconds: Any = wire.timeouts()
-    return Square(
-        base_url=account.base_url or None,
-        environment=SquareEnvironment.SANDBOX if sandbox else SquareEnvironment.PRODUCTION,
-        token=wire.secret(account.secrets, "access_token"),
-        timeout=seconds,
-        httpx_client=wire.client(),
-    )
 
 
 def _of_answer(error: ApiError) -> ProviderError:

@@ -87,6 +87,12 @@ class OnboardingSerializer(serializers.Serializer):
     url = serializers.URLField(help_text="Stripe's own page for the owner; it opens once.")
 
 
+class ConsentSerializer(serializers.Serializer):
+    url = serializers.URLField(
+        help_text="Square's own page, good for a quarter of an hour; sign in to the back office before."
+    )
+
+
 class IssueSerializer(serializers.Serializer):
     """Something about money that a person decides."""
 

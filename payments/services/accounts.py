@@ -131,7 +131,7 @@ def open_account(row: ProviderAccount) -> Account:
         kind=row.kind,
         mode=row.mode,
         external_account_id=row.external_account_id,
-        location_id=row.location_id or _platform(row.provider).get("location_id", ""),
+        location_id=row.location_id or _platforms_location(row),
         public_id=row.public_id,
         currency=currency,
         secrets=secrets,
@@ -200,6 +200,11 @@ def load_account(account_id: UUID) -> Account:
     if row is None:
         raise NoSuchAccount
     return open_account(row)
+
+
+def was_left(row: ProviderAccount) -> bool:
+    """Whether our access to it was given back: then nothing can be asked of its provider."""
+    return row.kind == Kind.SQUARE_OAUTH and not row.credentials_sealed
 
 
 def row_of(account_id: UUID) -> ProviderAccount:
@@ -308,6 +313,8 @@ def _probe(account: Account) -> Any:
 def _secrets_of(row: ProviderAccount) -> dict[str, Any]:
     if row.kind == Kind.OWN_KEYS or row.credentials_sealed:
         return unseal(row.credentials_sealed, restaurant_id=require_restaurant_id(), provider=row.provider)
+    if was_left(row):
+        raise Misconfigured("Fynlo has no access to this account any more.")
     if row.kind == Kind.PLATFORM_ENV and row.provider not in settings.ENV.payments.platform_fallback:
         raise Misconfigured("The platform's own credentials may not take payments for restaurants here.")
     return {
@@ -315,6 +322,11 @@ def _secrets_of(row: ProviderAccount) -> dict[str, Any]:
         for name, value in _platform(row.provider).items()
         if name in SECRETS[Provider(row.provider)]
     }
+
+
+def _platforms_location(row: ProviderAccount) -> str:
+    """Of the platform's own seller: an account of another one sells elsewhere."""
+    return "" if row.kind == Kind.SQUARE_OAUTH else str(_platform(row.provider).get("location_id", ""))
 
 
 def _platform(provider: str) -> dict[str, Any]:

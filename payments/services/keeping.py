@@ -25,6 +25,7 @@ from payments.errors import (
     ProviderUnavailable,
 )
 from payments.models import Provider, ProviderAccount, Terminal
+from payments.providers import square_oauth
 from payments.providers.errors import InvalidRequest, Misconfigured, ProviderError
 from payments.seal import SealBroken, unseal
 
@@ -39,7 +40,7 @@ T = TypeVar("T")
 Kind = ProviderAccount.Kind
 Status = ProviderAccount.Status
 
-CHANGEABLE = frozenset({"priority", "fee_percent", "fee_fixed_minor"})
+CHANGEABLE = frozenset({"priority", "fee_percent", "fee_fixed_minor", "location_id"})
 
 
 @transaction.atomic
@@ -102,12 +103,24 @@ def change_account(account_id: UUID, changes: Mapping[str, Any], *, by: Staff) -
     return row
 
 
-@transaction.atomic
 def disconnect_account(account_id: UUID, *, by: Staff) -> ProviderAccount:
-    """Take no more payments with it; what it took can be given back. Raises NotAllowed, NoSuchAccount."""
+    """Take no more payments with it; what it took can be given back.
+
+    Our access to a Square account that was connected by consent is given back, and with it the way to
+    refund, until it is connected again. Opens transactions of its own. Raises NotAllowed, NoSuchAccount and
+    AccountInUse.
+    """
     _require_owner(by)
-    account = accounts.disconnect_account(account_id)
-    _tell("payment_account.disconnected", account, by.actor)
+    with restaurant_scope(require_restaurant_id()):
+        if _find(account_id).kind == Kind.SQUARE_OAUTH:
+            onboarding.check_unused(_find(account_id))
+        account = accounts.disconnect_account(account_id)
+        _tell("payment_account.disconnected", account, by.actor)
+    if account.kind == Kind.SQUARE_OAUTH:
+        try:
+            onboarding.leave_square(account_id)
+        except (ProviderError, SealBroken) as error:  # it is tried again every night
+            logger.warning("Our access to Square account %s was not given back yet: %s", account_id, error)
     return account
 
 
@@ -169,6 +182,27 @@ def connect_stripe(*, country: str, email: str, by: Staff) -> onboarding.Onboard
         with restaurant_scope(require_restaurant_id()):
             _tell("payment_account.added", begun.account, by.actor)
     return begun
+
+
+def ask_for_square(*, by: Staff) -> str:
+    """Square's page where the owner consents. Raises NotAllowed, CredentialsRefused."""
+    _require_owner(by)
+    return _asking(lambda: onboarding.ask_for_square(by=by))
+
+
+def connect_square(*, code: str, state: str, by: Staff) -> ProviderAccount:
+    """Keep the Square account whose owner has consented. Raises ConsentInvalid, and as `check_account`."""
+    _require_owner(by)
+    connected = _asking(lambda: onboarding.connect_square(code=code, state=state, by=by))
+    with restaurant_scope(require_restaurant_id()):
+        kind = "payment_account.added" if connected.is_new else "payment_account.changed"
+        _tell(kind, connected.account, by.actor)
+    return connected.account
+
+
+def may_connect_square() -> bool:
+    """Whether restaurants can connect their Square accounts through this platform."""
+    return square_oauth.is_set_up()
 
 
 def may_connect_stripe() -> bool:

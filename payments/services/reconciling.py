@@ -174,7 +174,9 @@ def _accounts_in_use() -> list[UUID]:
     """All accounts but those that were disconnected and pay nothing out any more."""
     recent = PaymentAttempt.objects.filter(settled_at__gte=timezone.now() - STILL_PAYS_OUT)
     in_use = Q(pk__in=recent.filter(state=State.CAPTURED).values("account"))
-    rows = ProviderAccount.objects.filter(mode=accounts.mode_here())
+    rows = ProviderAccount.objects.filter(mode=accounts.mode_here()).exclude(
+        kind=ProviderAccount.Kind.SQUARE_OAUTH, credentials_sealed=""
+    )
     return list(
         rows.filter(in_use | ~Q(status=ProviderAccount.Status.DISCONNECTED)).values_list("pk", flat=True)
     )

@@ -28,6 +28,7 @@ from orders.pricing import TaxLine, percent_text
 from orders.services import money
 from payments import books, metrics
 from payments.errors import (
+    AccountLeft,
     ApprovalNeeded,
     ItemNotRefundable,
     MoreThanTaken,
@@ -273,9 +274,12 @@ def _begin(
         return repeat
     payment = PaymentIntent.objects.select_for_update().get(pk=payment_id)
     order = Order.objects.with_details().get(pk=payment.order_id)
-    attempt = PaymentAttempt.objects.filter(intent=payment_id, state=PaymentAttempt.State.CAPTURED).first()
+    captured = PaymentAttempt.objects.filter(intent=payment_id, state=PaymentAttempt.State.CAPTURED)
+    attempt = captured.select_related("account").first()
     if attempt is None:
         raise NotRefundable
+    if attempt.account and accounts.was_left(attempt.account):
+        raise AccountLeft
     if Dispute.objects.filter(attempt=attempt.pk, status=Dispute.Status.OPEN).exists():
         raise PaymentDisputed
     lines, by_percent = _refunded_items(order, items or ())

@@ -18,6 +18,7 @@ from payments.serializers.accounts import (
     AccountsSerializer,
     AddAccountSerializer,
     ConnectStripeSerializer,
+    ConsentSerializer,
     IssueFilterSerializer,
     IssuePageSerializer,
     IssueSerializer,
@@ -68,7 +69,7 @@ class AccountViewSet(RestaurantViewSet):
     in_transaction = False
 
     def get_permissions(self) -> list[BasePermission]:
-        owners = ("create", "replace", "disconnect", "connect")
+        owners = ("create", "replace", "disconnect", "connect", "ask_for_square")
         return [IsOwner() if self.action in owners else Manages()]
 
     @extend_schema(responses=AccountsSerializer)
@@ -105,9 +106,12 @@ class AccountViewSet(RestaurantViewSet):
 
     @extend_schema(request=None, responses=AccountSerializer)
     def disconnect(self, request: Any, account_id: Any, **kwargs: Any) -> Response:
-        """Take no more payments with it; what it took can still be refunded."""
-        with restaurant_scope(request.user.restaurant_id):
-            keeping.disconnect_account(account_id, by=request.user)
+        """Take no more payments with it; what it took can still be refunded.
+
+        Of a Square account that was connected by consent that consent is given back: to refund, connect it
+        again.
+        """
+        keeping.disconnect_account(account_id, by=request.user)
         return self._answer(request, account_id)
 
     @extend_schema(request=ConnectStripeSerializer, responses={201: OnboardingSerializer})
@@ -117,6 +121,14 @@ class AccountViewSet(RestaurantViewSet):
         begun = keeping.connect_stripe(**values, by=request.user)
         with restaurant_scope(request.user.restaurant_id):
             return Response({"account": _shown(begun.account), "url": begun.url}, status=201)
+
+    @extend_schema(request=None, responses=ConsentSerializer)
+    def ask_for_square(self, request: Any, **kwargs: Any) -> Response:
+        """Where the owner consents that Fynlo acts for their Square account.
+
+        Square sends the owner back to the back office, which connects the account.
+        """
+        return Response({"url": keeping.ask_for_square(by=request.user)})
 
     def _answer(self, request: Any, account_id: Any, status: int = 200) -> Response:
         with restaurant_scope(request.user.restaurant_id):

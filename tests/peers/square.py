@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from tests.peers import openapi, spec
 from tests.peers.simulator import Answer, Call, Refusal, Simulator, handles
@@ -27,6 +28,7 @@ DECLINES = {
     "cnon:card-nonce-rejected-expiration": "INVALID_EXPIRATION",
     "cnon:card-nonce-already-used": "CARD_TOKEN_USED",
 }
+APPLICATION_ID, APPLICATION_SECRET = "sandbox-sq0idb-test", "sandbox-sq0csb-test"
 APP_FEE_SHARE = 90  # per cent of the total, at most
 PAGE = 100
 
@@ -93,12 +95,14 @@ class SquareSimulator(Simulator):
         self.sellers: dict[str, Seller] = {}
         self.tokens: dict[str, str] = {}  # bearer token -> merchant
         self.revoked: set[str] = set()
+        self.consents: dict[str, str] = {}  # code -> the redirect URL it was asked for with
         super().__init__(document or openapi.load(spec(SPEC), json.dumps(MERCHANT_PATHS)))
 
     def forget(self) -> None:
         self.sellers.clear()
         self.tokens.clear()
         self.revoked.clear()
+        self.consents.clear()
 
     def malformed(self, detail: str) -> Any:
         return _errors("INVALID_REQUEST_ERROR", "BAD_REQUEST", detail)
@@ -292,11 +296,29 @@ class SquareSimulator(Simulator):
 
     # OAuth.
 
+    def allow(self, url: str, token: str) -> dict[str, str]:
+        """A seller, by one of its tokens, says yes on the page of consent; answers what Square sends back.
+
+        The page is Square's own and in no OpenAPI document: this is by its written documentation.
+        """
+        asked = dict(parse_qsl(urlsplit(url).query, strict_parsing=True))
+        assert url.startswith(f"{self.url}/oauth2/authorize?")
+        assert asked["client_id"] == APPLICATION_ID
+        assert "PAYMENTS_WRITE" in asked["scope"].split()
+        code = _id("sandbox-sq0cgb-")
+        with self.lock:
+            self.tokens[code] = self.seller(token).merchant_id
+            self.consents[code] = asked["redirect_uri"]
+        return {"code": code, "response_type": "code", "state": asked["state"]}
+
     @handles("POST", "/oauth2/token")
     def _obtain_token(self, call: Call) -> Answer:
         grant = call.body["grant_type"]
         secret = call.body.get("code" if grant == "authorization_code" else "refresh_token") or ""
-        if secret in self.revoked or not secret or "invalid" in secret:
+        redirect = self.consents.get(secret, call.body.get("redirect_uri"))
+        is_ours = call.body.get("client_secret") == APPLICATION_SECRET
+        is_ours = is_ours and redirect == call.body.get("redirect_uri")
+        if not is_ours or secret in self.revoked or not secret or "invalid" in secret:
             detail = "Authorization code not found"
             refused = _errors("AUTHENTICATION_ERROR", "UNAUTHORIZED", detail)
             return 401, {"message": detail, "type": "service.not_authorized", **refused}
@@ -313,7 +335,15 @@ class SquareSimulator(Simulator):
 
     @handles("POST", "/oauth2/revoke")
     def _revoke_token(self, call: Call) -> Answer:
-        merchant = call.body.get("merchant_id") or self.tokens.get(call.body.get("access_token") or "")
+        if call.headers.get("authorization") != f"Client {APPLICATION_SECRET}":
+            raise Refusal(
+                401, _errors("AUTHENTICATION_ERROR", "UNAUTHORIZED", "Not this application's secret.")
+            )
+        token = call.body.get("access_token") or ""
+        if call.body.get("revoke_only_access_token"):
+            self.revoked.add(token)
+            return 200, {"success": True}
+        merchant = call.body.get("merchant_id") or self.tokens.get(token)
         self.revoked |= {token for token, owner in self.tokens.items() if owner == merchant}
         return 200, {"success": True}
 

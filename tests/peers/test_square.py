@@ -13,7 +13,15 @@ from square.core.api_error import ApiError
 from square.utils.webhooks_helper import verify_signature
 
 from tests.peers import needs_specs
-from tests.peers.square import DECLINES, OK, SPEC, SquareSimulator, sign_webhook
+from tests.peers.square import (
+    APPLICATION_ID,
+    APPLICATION_SECRET,
+    DECLINES,
+    OK,
+    SPEC,
+    SquareSimulator,
+    sign_webhook,
+)
 
 pytestmark = needs_specs(SPEC)
 OURS = "copper-pot"
@@ -259,7 +267,7 @@ def test_the_stranger_finds_nothing(simulator: SquareSimulator) -> None:
 
 def test_oauth_opens_refreshes_and_revokes_an_account(simulator: SquareSimulator) -> None:
     platform = Square(token="none", base_url=simulator.url)
-    given: Any = {"client_id": "sq0idp-x", "client_secret": "secret"}
+    given: Any = {"client_id": APPLICATION_ID, "client_secret": APPLICATION_SECRET}
     first = platform.o_auth.obtain_token(grant_type="authorization_code", code="sq0cgp-1", **given)
     again = platform.o_auth.obtain_token(
         grant_type="refresh_token", refresh_token=first.refresh_token, **given
@@ -272,7 +280,8 @@ def test_oauth_opens_refreshes_and_revokes_an_account(simulator: SquareSimulator
         platform.o_auth.obtain_token(
             grant_type="authorization_code", code="sq0cgp-1", request_options=ONCE, **given
         )
-    platform.o_auth.revoke_token(access_token=again.access_token, request_options=ONCE)
+    ours: Any = {**ONCE, "additional_headers": {"Authorization": f"Client {APPLICATION_SECRET}"}}
+    platform.o_auth.revoke_token(access_token=again.access_token, request_options=ours)
     with pytest.raises(ApiError) as error:
         seen.payments.get(paid.id, request_options=ONCE)
     assert code_of(error) == (401, "AUTHENTICATION_ERROR", "ACCESS_TOKEN_REVOKED")
