@@ -18,6 +18,11 @@ ROLES = {
     "replay_orders": "platform",
     "rotate_payment_keys": "platform",
     "verify_journal": "platform",
+    "backup": "backup",
+    "list_backups": "backup",
+    "prune_backups": "backup",
+    "restore": "backup",
+    "verify_backup": "backup",
 }
 
 

@@ -5,10 +5,12 @@ import sys
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, setup_logging, worker_init, worker_ready
+from celery.signals import beat_init, celeryd_after_setup, setup_logging, worker_init, worker_ready
 from django.core.exceptions import ImproperlyConfigured
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fynlo.settings")
+
+BACKUP = "backup"  # the queue, and the role of the only worker that takes its tasks
 
 app = Celery("fynlo")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -24,12 +26,26 @@ def keep_django_logging(**kwargs: Any) -> None:
 @beat_init.connect
 def refuse_unsafe_role(**kwargs: Any) -> None:
     """Exit rather than raise: Celery logs what a signal's receiver raises, and goes on."""
+    from django.conf import settings
+
     from fynlo.tenancy.checks import refuse_unsafe_role
 
+    if settings.DB_ROLE == BACKUP:
+        return  # its login sees every restaurant: `refuse_other_queues` keeps the others' tasks from it
     try:
         refuse_unsafe_role()
     except ImproperlyConfigured as error:
         sys.exit(str(error))
+
+
+@celeryd_after_setup.connect
+def refuse_other_queues(instance: Any, **kwargs: Any) -> None:
+    """The worker with the backup's login takes backups, and no other worker does."""
+    from django.conf import settings
+
+    queues = set(instance.app.amqp.queues.consume_from)
+    if (settings.DB_ROLE == BACKUP) != (BACKUP in queues) or (BACKUP in queues and len(queues) > 1):
+        sys.exit(f"DB_ROLE={settings.DB_ROLE} must not take tasks of {', '.join(sorted(queues))}.")
 
 
 @worker_init.connect

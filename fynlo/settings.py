@@ -213,6 +213,30 @@ CELERY_BEAT_SCHEDULE = {
     "check sales": {"task": "orders.tasks.check_sales", "schedule": crontab(hour=3, minute=40)},
 }
 
+
+def _backup(task: str, hours: float, schedule: crontab | float, **kwargs: Any) -> dict[str, Any]:
+    options = {"queue": "backup", "expires": hours * 3600}
+    return {"task": f"fynlo.ops.tasks.{task}", "schedule": schedule, "kwargs": kwargs, "options": options}
+
+
+if PRODUCTION or ENV.backup.directory:
+    CELERY_BEAT_SCHEDULE |= {
+        "dump database": _backup("run_backup", 6, crontab(hour=3, minute=30), kind="logical"),
+        "verify backups": _backup("verify_backup", 6, crontab(hour=5, minute=0), restore=False),
+        "rehearse restore": _backup(
+            "verify_backup", 6, crontab(hour=6, minute=0, day_of_week="sun"), restore=True
+        ),
+        "prune backups": _backup("prune_backups", 6, crontab(hour=6, minute=30)),
+        "measure backups": _backup("measure_backups", 1 / 60, 60),
+    }
+if (PRODUCTION or ENV.backup.directory) and ENV.backup.engine != "none":
+    CELERY_BEAT_SCHEDULE |= {
+        "copy cluster": _backup("run_backup", 6, crontab(hour=2, minute=0, day_of_week="sun"), kind="full"),
+        "copy day": _backup("run_backup", 6, crontab(hour=2, minute=30, day_of_week="mon-sat"), kind="diff"),
+        "copy quarter day": _backup("run_backup", 3, crontab(hour="8,14,20", minute=15), kind="incr"),
+        "ship write-ahead log": _backup("ship_wal", 1 / 60, 60),
+    }
+
 # Money: what differs between places is ENV.payments
 
 PAYMENTS_SEAL_KEYS = list(ENV.payments.seal_keys)

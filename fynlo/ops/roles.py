@@ -22,6 +22,7 @@ class Role:
     login: bool = False
     inherit: bool = True
     bypass_fence: bool = False
+    copies_cluster: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -32,7 +33,7 @@ class Role:
             "BYPASSRLS" if self.bypass_fence else "NOBYPASSRLS",
             "NOCREATEROLE",
             "NOCREATEDB",
-            "NOREPLICATION",
+            "REPLICATION" if self.copies_cluster else "NOREPLICATION",
         )
 
 
@@ -81,9 +82,10 @@ ROLES = (
     Role("fynlo_directory", "owns the look-ups before a restaurant is known"),
     Role(
         "fynlo_backup",
-        "reads everything for pg_dump, which refuses to run behind the fence",
+        "reads everything: for pg_dump, which refuses to run behind the fence, and for pg_basebackup",
         login=True,
         bypass_fence=True,
+        copies_cluster=True,
         settings={"default_transaction_read_only": "on"},
     ),
     Role(
@@ -97,6 +99,7 @@ ROLE_NAMES = tuple(role.name for role in ROLES)
 LOGINS = tuple(role.name for role in ROLES if role.login)
 
 READ_ALL = "pg_read_all_data"
+ONLY_FOR_BACKUPS = ("BYPASSRLS", "REPLICATION")
 MONITOR = "pg_monitor"
 # Of Postgres's own roles, whose rights come with membership. Backups or figures fail without them.
 BUILT_IN = (READ_ALL, MONITOR)
@@ -301,7 +304,7 @@ def _ensure_role(connection: psycopg.Connection, role: Role) -> None:
     for attribute in role.attributes:
         if attribute not in (found or ()):
             alter = sql.SQL("ALTER ROLE {} {}").format(name, sql.SQL(attribute))
-            _execute_if_allowed(connection, alter, needed=attribute != "BYPASSRLS")
+            _execute_if_allowed(connection, alter, needed=attribute not in ONLY_FOR_BACKUPS)
     for setting, value in role.settings.items():
         connection.execute(
             sql.SQL("ALTER ROLE {} SET {} = {}").format(name, sql.Identifier(setting), sql.Literal(value))
