@@ -2,12 +2,18 @@
 
 import time
 
+import httpx
 import pytest
 import redis
 
+from fynlo.tenancy.fields import uuid7
+from fynlo.tenancy.scope import restaurant_scope
+from payments.models import PaymentIntent
 from payments.providers import breaker
 from payments.services import cards
+from tests.client import ApiClient
 from tests.payments.bills import everything, open_bill, pay
+from tests.processes import web_server
 
 
 @pytest.fixture
@@ -47,6 +53,47 @@ def test_after_five_unknowns_nothing_is_begun(rig, till, bill, another):
     rig.sweep()  # what is under way is asked about all the same
     assert rig.payment(payment["id"]).state == "paid"
     assert rig.audit() == 1250
+
+
+def test_over_http_the_till_is_told_when_to_ask_again(
+    rig_of, square, till, waiter, bill, another, test_database
+):
+    """What one process learned of a vendor another knows, too; a vendor that is busy is asked again."""
+    rig = rig_of(square)
+    with web_server(test_database, SQUARE_BASE_URL=square.peer.url) as url:
+        rig.fail("execute", "429", "429")
+        begun, _ = ask(url, waiter, square, bill)
+        assert begun == 202
+        payment = rig_payment(rig)
+        rig.sweep("0 seconds")
+        assert square.attempt(payment).state == "requires_action"
+        go_away(rig)
+        for _ in range(breaker.FAILURES_IN_A_ROW):
+            till.post(f"payments/{payment['id']}/check")
+        refused, headers = ask(url, waiter, square, another)
+        assert (refused, headers["Retry-After"]) == (503, "30")
+    rig.peer.faults.clear()
+    square.tap(payment)
+    rig.finish()
+    assert rig.payment(payment["id"]).state == "paid"
+    assert rig.audit() == 1250
+
+
+def ask(url, waiter, square, bill):
+    """A card payment on the reader, over HTTP. Answers the status and the headers."""
+    body = {"id": str(uuid7()), "method": "card_present", "terminal_id": str(square.terminal.pk)}
+    answer = httpx.post(
+        f"{url}/api/v1/restaurants/{waiter.restaurant_id}/orders/{bill['id']}/card-payments",
+        json=body,
+        headers={**ApiClient(waiter).headers, "Idempotency-Key": body["id"]},
+        timeout=30,
+    )
+    return answer.status_code, answer.headers
+
+
+def rig_payment(rig) -> dict:
+    with restaurant_scope(rig.restaurant_id):
+        return {"id": str(PaymentIntent.objects.get().pk)}
 
 
 def test_the_probe_moves_no_money(rig, till, bill, another, monkeypatch):

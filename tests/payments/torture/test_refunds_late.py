@@ -4,6 +4,7 @@ import datetime
 import fnmatch
 
 import pytest
+from django.conf import settings
 
 from fynlo.tenancy.fields import uuid7
 from fynlo.tenancy.scope import restaurant_scope
@@ -13,6 +14,7 @@ from payments.providers.base import RefundRequest
 from payments.services import accounts, cards
 from tests.client import ApiClient
 from tests.payments.bills import all_at_once, open_bill
+from tests.peers.square import sign_webhook
 
 BURGER = 1250
 
@@ -119,6 +121,53 @@ def test_the_bank_sends_it_back_after_it_succeeded(rig_of, square, till, scene, 
     assert give_back(boss, payment, BURGER).status_code in (201, 202)
     rig.finish()
     assert rig.audit() == 0
+
+
+def tell_of_refund(square, ref):
+    """Square's signed webhook about a refund, as the web process gets it."""
+    body = square.peer.event("refund.updated", ref)
+    path = f"/webhooks/square/{square.restaurant.pk}/{square.account.public_id}"
+    signature = sign_webhook(body, settings.BASE_URL + path, "square-key")
+    return ApiClient().post(path, body, x_square_hmacsha256_signature=signature)
+
+
+def test_a_webhook_says_that_the_bank_sent_it_back(rig_of, square, till, scene, boss):
+    """Days later, twice: the till sees it, a person is called, and the guest can be given it again."""
+    rig = rig_of(square)
+    payment = rig.paid(till, open_bill(till, scene.takeaway(scene.burger())))
+    refund = give_back(boss, payment, 500).json()
+    rig.finish()
+    with restaurant_scope(rig.restaurant_id):
+        ref = Refund.objects.get().provider_ref
+    square.peer.bounce_refund(ref)
+    for _ in range(2):
+        assert tell_of_refund(square, ref).status_code == 200
+        rig.sweep("0 seconds")
+    seen = boss.get(f"refunds/{refund['id']}").json()
+    assert (seen["state"], seen["refundable_minor"]) == ("failed", BURGER)
+    [issue] = boss.get("issues").json()["results"]
+    assert (issue["about"], issue["refund_id"], issue["ours_minor"]) == ("refund_failed", refund["id"], 500)
+    assert rig.audit() == BURGER
+
+
+def test_what_a_guests_bank_asks_for_back_is_not_refunded(rig_of, square, till, scene, boss, monkeypatch):
+    """It would be paid twice; once the dispute is won it may be."""
+    monkeypatch.setattr("payments.providers.square.UNDISPUTED", datetime.timedelta(0))
+    rig = rig_of(square)
+    payment = rig.paid(till, open_bill(till, scene.takeaway(scene.burger())))
+    # The reader's checkout leads to the payment, which is what a bank disputes.
+    [paid] = square.peer.seller(f"sandbox-{rig.restaurant_id}").payments
+    dispute = square.peer.open_dispute(paid)
+    look(rig, payment)
+    refused = give_back(boss, payment, 500)
+    assert (refused.status_code, refused.json()["code"]) == (409, "payment_disputed")
+    assert states(rig) == []
+    assert rig.payment(payment["id"]).refund_reserved_minor == 0
+    dispute["state"] = "WON"
+    look(rig, payment)
+    assert give_back(boss, payment, 500).status_code in (201, 202)
+    rig.finish()
+    assert rig.audit() == BURGER - 500
 
 
 def test_one_made_elsewhere_that_never_arrived_frees_nothing_of_ours(rig_of, square, till, scene, boss):
