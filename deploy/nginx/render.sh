@@ -16,6 +16,8 @@ host=$(host_of "${BASE_URL:?}")
 console_host=$(host_of "${PLATFORM_URL:-}")
 certificates=${CERTIFICATES:-/etc/letsencrypt/live/fynlo}
 run=${RUN:-/run/nginx}
+# nginx does not start without a certificate, and without nginx certbot gets none.
+[ -e "$certificates/fullchain.pem" ] || certificates=$run/certificate
 hsts="max-age=${HSTS_SECONDS:-86400}"
 [ "${HSTS_SECONDS:-86400}" -lt 31536000 ] || hsts="$hsts; includeSubDomains; preload"
 
@@ -42,9 +44,8 @@ version=$(nginx -v 2>&1 | sed -E 's#.*/([0-9]+)\.([0-9]+)\.([0-9]+).*#\1 \2 \3#'
 [ "$version" -ge 1027004 ] || set -- "$@" -e '/keepalive_min_timeout/d'
 find "$target/nginx.conf" "$target/conf.d" "$target/snippets" -type f -exec sed -E -i "$@" {} +
 
-# nginx does not start without a certificate, and without nginx certbot gets none.
 if [ ! -e "$certificates/fullchain.pem" ]; then
-    echo "No certificate at $certificates: making one that no browser trusts." >&2
+    echo "No certificate yet: making one that no browser trusts." >&2
     mkdir -p "$certificates"
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj "/CN=$host" \
         -addext "subjectAltName=DNS:$host${console_host:+,DNS:$console_host}" \

@@ -1,0 +1,197 @@
+"""A host in a folder: nginx with TLS, two colours on loopback, a database of their own, and deploy/bin."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.databases import ROOT, create_test_database, drop_test_database, role_url
+from tests.processes import free_port
+
+COLOURS = ("blue", "green")
+NOT_CODE = shutil.ignore_patterns(".*", "__pycache__", "tests", "docker", "deploy", "docs", "*.log")
+
+
+class Stage:
+    """`directory` holds all of it. Nothing runs before the first deployment but nginx."""
+
+    def __init__(self, directory: Path, database: str) -> None:
+        self.directory = directory
+        self.database = database
+        self.http, self.https = free_port(), free_port()
+        self.base_url = f"https://localhost:{self.https}"
+        self.ports = {
+            f"{service}_{colour}_PORT".upper(): str(free_port())
+            for service in ("web", "ws", "metrics_web", "metrics_ws")
+            for colour in COLOURS
+        }
+        self.environment = {
+            **os.environ,
+            **self.ports,
+            "EDGE": str(directory),
+            "PYTHON": sys.executable,
+            "DEPLOY_STATE": str(directory / "state"),
+            "DEPLOY_UPSTREAMS": str(directory / "upstreams"),
+            "DEPLOY_DRIVER": str(Path(__file__).parent / "driver.sh"),
+            "BASE_URL": self.base_url,
+            "TRUSTED_PROXIES": "1",
+            "RATE_LIMIT_FACTOR": "1000",  # a hundred requests a second come from one address here
+            "TMPDIR": str(directory / "tmp"),
+            "DB_ROLE": "app",
+            "DATABASE_URL": role_url("app", database),
+            "MIGRATION_DATABASE_URL": role_url("migrator", database),
+        }
+        for name in ("state", "upstreams", "releases", "tmp", "web", "metrics", "logs"):
+            (directory / name).mkdir()
+
+    def port(self, service: str, colour: str) -> int:
+        return int(self.ports[f"{service}_{colour}_PORT".upper()])
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """Trusts what render.sh made."""
+        return ssl.create_default_context(cafile=self.directory / "run/certificate/fullchain.pem")
+
+    # Releases
+
+    def release(self, version: str, files: dict[str, str] | None = None) -> None:
+        """The code of this checkout as a version, with some more files."""
+        target = self.directory / "releases" / version
+        if not files:
+            target.symlink_to(ROOT)
+            return
+        shutil.copytree(ROOT, target, ignore=NOT_CODE)
+        for name, text in files.items():
+            (target / name).write_text(text)
+
+    def run(self, script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """One of deploy/bin; its words are shown if the test fails."""
+        done = subprocess.run(
+            [ROOT / "deploy/bin" / script, *arguments],
+            env=self.environment | environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+        print(f"$ {script} {' '.join(arguments)}\n{done.stdout}{done.stderr}")
+        return done
+
+    def shell(self, commands: str) -> None:
+        """What somebody does by hand, with the driver's functions."""
+        source = f"source {ROOT}/deploy/bin/lib.sh"
+        subprocess.run(["bash", "-c", f"{source}\n{commands}"], env=self.environment, check=True, timeout=180)
+
+    def manage(self, role: str, *arguments: str) -> None:
+        environment = self.environment | {"DB_ROLE": role, "DATABASE_URL": role_url(role, self.database)}
+        command = [sys.executable, "manage.py", *arguments]
+        subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+
+    @property
+    def active(self) -> str:
+        return (self.directory / "state/active").read_text().strip()
+
+    # nginx
+
+    def render(self, **environment: str) -> Path:
+        """nginx's configuration as render.sh writes it, on our ports."""
+        for colour in COLOURS:
+            text = (ROOT / f"deploy/nginx/upstreams/{colour}.conf").read_text()
+            text = re.sub(r"\b(web|ws)-(blue|green):800[01]", self._on_loopback, text)
+            text = text.replace("platform:8002", "127.0.0.1:1")
+            (self.directory / f"upstreams/{colour}.conf").write_text(text)
+        active = self.directory / "upstreams/active.conf"
+        active.unlink(missing_ok=True)
+        active.symlink_to("blue.conf")
+        target = self.directory / "nginx"
+        subprocess.run(
+            [ROOT / "deploy/nginx/render.sh", target],
+            env={
+                "PATH": os.environ["PATH"],
+                "BASE_URL": self.base_url,
+                "PLATFORM_URL": "https://console.localhost",
+                "STAFF_ADDRESSES": "127.0.0.1",
+                "CERTIFICATES": str(self.directory / "none"),
+                "RUN": str(self.directory / "run"),
+                "WEB_ROOT": str(self.directory / "web"),
+                "ACCESS_LOG": str(self.directory / "logs/access.log"),
+                "SECURITY_LOG": str(self.directory / "logs/security.log"),
+                "UPSTREAMS": str(self.directory / "upstreams"),
+                **environment,
+            },
+            check=True,
+        )
+        for path in (target / "conf.d").glob("*.conf"):
+            text = path.read_text()
+            text = re.sub(r"listen \[::\]:(80|443)[^;]*;", "", text)
+            text = re.sub(r"listen 443\b", f"listen 127.0.0.1:{self.https}", text)
+            path.write_text(re.sub(r"listen 80\b", f"listen 127.0.0.1:{self.http}", text))
+        return target / "nginx.conf"
+
+    def _on_loopback(self, match: re.Match[str]) -> str:
+        return f"127.0.0.1:{self.port(match[1], match[2])}"
+
+    @contextlib.contextmanager
+    def nginx(self) -> Iterator[None]:
+        configuration = self.render()
+        with (self.directory / "logs/nginx.log").open("w") as log:
+            process = subprocess.Popen(
+                ["nginx", "-c", configuration, "-g", "daemon off;"], stdout=log, stderr=log
+            )
+        try:
+            wait_until_listening(self.https)
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=20)
+
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(f"{self.base_url}{path}", timeout=20, context=self.tls) as answer:
+            return str(answer.read().decode())
+
+    def show_logs(self) -> None:
+        for log in sorted([*self.directory.glob("*.log"), self.directory / "logs/nginx.log"]):
+            if log.exists():
+                print(f"--- {log.name}\n{log.read_text(errors='replace')[-3000:]}")
+
+
+def wait_until_listening(port: int) -> None:
+
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def set_stage() -> Iterator[Stage]:
+    directory = Path(tempfile.mkdtemp(prefix="fynlo-edge-"))
+    directory.chmod(0o755)
+    database = create_test_database(f"edge_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}")
+    stage = Stage(directory, database)
+    try:
+        with stage.nginx():
+            try:
+                yield stage
+            except BaseException:
+                stage.show_logs()
+                raise
+            finally:
+                stage.shell("driver_stop blue; driver_stop green")
+    finally:
+        drop_test_database(database)
+        shutil.rmtree(directory, ignore_errors=True)
