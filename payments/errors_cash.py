@@ -36,11 +36,9 @@ class CashIdReused(DomainError):
     detail = "This id names something else already."
 
 
-class NoteMissing(InvalidInput):
-    code = "note_missing"
-    detail = (
-        "The count differs from what should be there: write a word on why, and send the same count again."
-    )
+class DrawerNotCounted(DomainError):
+    code = "drawer_not_counted"
+    detail = "Nobody has counted this drawer yet: there is nothing to explain."
 
 
 class DayNotOver(DomainError):

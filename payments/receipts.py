@@ -5,9 +5,11 @@ import zoneinfo
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.template.loader import render_to_string
 
+from orders.errors import NoSuchPart
 from orders.models import Order, OrderItem
 from orders.pricing import percent_text
 from restaurants.models import Restaurant
@@ -43,42 +45,65 @@ def receipt_content(
     Load `order` and `payments` with_details(). Rates have letters, from the highest down. A service charge
     is within the total; a compulsory one within `taxes` too.
     """
-    rates = sorted(order.tax_lines, key=lambda line: Decimal(line["percent"]), reverse=True)
-    letters = {line["percent"]: chr(ord("A") + n) for n, line in enumerate(rates)}
+    taxes = _lettered(order.tax_lines)
+    letters = {line["percent"]: line["letter"] for line in taxes}
     paid = list(payments)
     split = _split(order, letters)
     labels = {part["id"]: part["label"] for part in split["parts"]} if split else {}
-    local = issued_at.astimezone(zoneinfo.ZoneInfo(restaurant.timezone))
     return {
         "number": number,
         "issued_at": time_text(issued_at),
-        "local_time": local.replace(tzinfo=None).isoformat(timespec="seconds"),
+        "local_time": _local_time(restaurant, issued_at),
         "is_vat_invoice": is_vat_invoice(restaurant, order),
-        "seller": {
-            "name": restaurant.name,
-            "address": restaurant.address,
-            "phone": restaurant.phone,
-            "vat_number": restaurant.vat_number,
-        },
-        "order": {
-            "id": str(order.pk),
-            "number": order.number,
-            "kind": order.kind,
-            "table": order.table.name if order.table else None,
-            "covers": order.covers,
-            "customer_name": order.customer_name,
-            "served_by": order.opened_by.name,
-        },
+        "seller": _seller(restaurant),
+        "order": _order(order),
         "currency": order.currency,
         "lines": [_line(item, letters) for item in order.lines if item.status != OrderItem.Status.VOIDED],
         "service_charge": _service_charge(order),
         "total_minor": order.total_minor,
         "tax_minor": order.tax_minor,
-        "taxes": _taxes(rates, letters),
+        "taxes": taxes,
         "split": split,
         "payments": [_payment(payment, labels) for payment in paid],
         "tip_minor": sum(payment.tip_captured_minor for payment in paid),
     }
+
+
+def part_bill(
+    restaurant: Restaurant, order: Order, part_id: UUID, *, at: datetime.datetime
+) -> dict[str, Any]:
+    """What one guest of a divided bill owes as it stands, for them to check before they pay: no receipt.
+
+    Load `order` with_details(). Letters of rates are the whole bill's; a service charge is within the
+    total. Raises NoSuchPart.
+    """
+    parts = order.shown_split["parts"] if order.shown_split else []
+    part = next((part for part in parts if part["id"] == str(part_id)), None)
+    if part is None:
+        raise NoSuchPart
+    letters = {tax["percent"]: tax["letter"] for tax in _lettered(order.tax_lines)}
+    charge = _service_charge(order)
+    return {
+        "local_time": _local_time(restaurant, at),
+        "seller": _seller(restaurant),
+        "order": _order(order),
+        "currency": order.currency,
+        "part": {name: part[name] for name in ("id", "number", "label")},
+        "items": part["items"],
+        "service_charge": {**charge, "amount_minor": part["service_charge_minor"]} if charge else None,
+        "total_minor": part["amount_minor"],
+        "taxes": _lettered(part["tax_lines"], letters),
+        "tax_minor": sum(line["tax_minor"] for line in part["tax_lines"]),
+        "paid_minor": part["captured_minor"] - part["refunded_minor"],
+        "balance_due_minor": part["balance_due_minor"],
+    }
+
+
+def render_part_bill(bill: dict[str, Any]) -> str:
+    """The bill of one part as a page for an 80 mm roll."""
+    charge = bill["service_charge"]
+    named = {**charge, "name": charge_name(charge)} if charge and charge["amount_minor"] else None
+    return render_to_string("receipts/bill.html", {**bill, **_names(bill), "service_charge": named})
 
 
 def is_vat_invoice(restaurant: Restaurant, order: Order) -> bool:
@@ -88,6 +113,32 @@ def is_vat_invoice(restaurant: Restaurant, order: Order) -> bool:
         and bool(restaurant.vat_number and restaurant.address)
         and order.total_minor <= SIMPLIFIED_INVOICE_LIMIT_MINOR
     )
+
+
+def _seller(restaurant: Restaurant) -> dict[str, Any]:
+    return {
+        "name": restaurant.name,
+        "address": restaurant.address,
+        "phone": restaurant.phone,
+        "vat_number": restaurant.vat_number,
+    }
+
+
+def _order(order: Order) -> dict[str, Any]:
+    return {
+        "id": str(order.pk),
+        "number": order.number,
+        "kind": order.kind,
+        "table": order.table.name if order.table else None,
+        "covers": order.covers,
+        "customer_name": order.customer_name,
+        "served_by": order.opened_by.name,
+    }
+
+
+def _local_time(restaurant: Restaurant, at: datetime.datetime) -> str:
+    local = at.astimezone(zoneinfo.ZoneInfo(restaurant.timezone))
+    return local.replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 def _line(item: OrderItem, letters: dict[str, str]) -> dict[str, Any]:
@@ -113,8 +164,13 @@ def _service_charge(order: Order) -> dict[str, Any] | None:
     }
 
 
-def _taxes(lines: Iterable[Mapping[str, Any]], letters: dict[str, str]) -> list[dict[str, Any]]:
-    return [{"letter": letters[line["percent"]], **line} for line in lines]
+def _lettered(
+    lines: Iterable[Mapping[str, Any]], letters: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """From the highest rate down; of a part with the letters of the whole bill."""
+    rates = sorted(lines, key=lambda line: Decimal(line["percent"]), reverse=True)
+    letters = letters or {line["percent"]: chr(ord("A") + n) for n, line in enumerate(rates)}
+    return [{"letter": letters[line["percent"]], **line} for line in rates]
 
 
 def _split(order: Order, letters: dict[str, str]) -> dict[str, Any] | None:
@@ -123,7 +179,7 @@ def _split(order: Order, letters: dict[str, str]) -> dict[str, Any] | None:
         return None
     names = ("id", "number", "label", "amount_minor", "service_charge_minor", "items")
     parts = [
-        {**{name: part[name] for name in names}, "taxes": _taxes(part["tax_lines"], letters)}
+        {**{name: part[name] for name in names}, "taxes": _lettered(part["tax_lines"], letters)}
         for part in order.shown_split["parts"]
     ]
     return {"kind": order.shown_split["kind"], "parts": parts}
@@ -154,14 +210,21 @@ def shown(content: dict[str, Any]) -> dict[str, Any]:
     charge, taxes = content.get("service_charge"), content["taxes"]
     return {
         **content,
-        "local_time": datetime.datetime.fromisoformat(content["local_time"]),
+        **_names(content),
         "items_minor": sum(line["total_minor"] for line in content["lines"]),
         "service_charge": {**charge, "name": charge_name(charge)} if charge else None,
         "net_minor": sum(tax["net_minor"] for tax in taxes),
         "taxed_minor": sum(tax["gross_minor"] for tax in taxes),
         "payments": [{**payment, "name": payment_name(payment)} for payment in content["payments"]],
-        "tax_name": "VAT" if content["seller"]["vat_number"] else "Tax",
-        "shows_taxes": bool(content["seller"]["vat_number"] or content["tax_minor"]),
+    }
+
+
+def _names(content: Mapping[str, Any]) -> dict[str, Any]:
+    is_registered = bool(content["seller"]["vat_number"])
+    return {
+        "local_time": datetime.datetime.fromisoformat(content["local_time"]),
+        "tax_name": "VAT" if is_registered else "Tax",
+        "shows_taxes": is_registered or bool(content["tax_minor"]),
     }
 
 

@@ -9,11 +9,19 @@ from .views.drawers import (
     CountDrawerView,
     DrawerListView,
     DrawerSessionView,
+    ExplainVarianceView,
     MoveCashView,
     OpenDrawerView,
     ReopenDrawerView,
 )
-from .views.receipts import MailReceiptView, ReceiptEscposView, ReceiptPageView, ReceiptView
+from .views.receipts import (
+    MailReceiptView,
+    PartBillPageView,
+    PartBillView,
+    ReceiptEscposView,
+    ReceiptPageView,
+    ReceiptView,
+)
 from .views.tenders import CloseOrderView, PaymentViewSet
 
 ORDER = "orders/<uuid:order_id>"
@@ -48,11 +56,14 @@ urlpatterns = [
     path(f"{ORDER}/receipt/print", ReceiptPageView.as_view()),
     path(f"{ORDER}/receipt/escpos", ReceiptEscposView.as_view()),
     path(f"{ORDER}/receipt/mail", MailReceiptView.as_view()),
+    path(f"{ORDER}/parts/<uuid:part_id>/bill", PartBillView.as_view()),
+    path(f"{ORDER}/parts/<uuid:part_id>/bill/print", PartBillPageView.as_view()),
     path("drawers", DrawerListView.as_view()),
     path("drawers/<uuid:drawer_id>/sessions", OpenDrawerView.as_view()),
     path(SESSION, DrawerSessionView.as_view()),
     path(f"{SESSION}/movements", MoveCashView.as_view()),
     path(f"{SESSION}/count", CountDrawerView.as_view()),
+    path(f"{SESSION}/note", ExplainVarianceView.as_view()),
     path(f"{SESSION}/reopen", ReopenDrawerView.as_view()),
     path("reports/x", XReportView.as_view()),
     path("days", DayListView.as_view()),

@@ -47,12 +47,16 @@ class MoveCashSerializer(StrictSerializer):
 
 
 class CountDrawerSerializer(StrictSerializer):
-    """What was counted. What should be there is not told before."""
+    """What was counted. What should be there is not told before, nor whether it is."""
 
     counted_minor = WholeNumberField(min_value=0, max_value=CASH_MAX)
     note = TextField(
-        max_length=200, allow_blank=True, default="", help_text="Asked for where the count differs."
+        max_length=200, allow_blank=True, default="", help_text="What there is to say; it may follow later."
     )
+
+
+class ExplainVarianceSerializer(StrictSerializer):
+    note = TextField(max_length=200)
 
 
 class ReopenDrawerSerializer(StrictSerializer):

@@ -21,10 +21,10 @@ from payments.errors_cash import (
     CashIdReused,
     DrawerAlreadyOpen,
     DrawerCounted,
+    DrawerNotCounted,
     DrawerNotOpen,
     NoSuchDrawer,
     NoSuchDrawerSession,
-    NoteMissing,
 )
 from payments.models import CashDrawer, CashMovement, DrawerSession, LedgerTransaction, PaymentIntent, Refund
 from payments.payloads_cash import movement_payload, session_payload
@@ -103,20 +103,19 @@ def open_without_sale(session_id: UUID, *, id: UUID, reason: str, by: Staff) -> 
 def count_drawer(session_id: UUID, *, counted_minor: int, note: str = "", by: Staff) -> DrawerSession:
     """Count a drawer blind, and close it: only now is it said what should have been there.
 
-    Where that differs a note is asked for, and nothing is told but that. What was counted goes to the
-    safe. The same count again answers with the session (`is_repeat`). Raises NoSuchDrawerSession,
-    DrawerCounted, NoteMissing, and NotAllowed at another till.
+    The first count stands, whatever it is: a second look at a count that is off would be no blind one. A
+    note may come with it, or later by `explain_variance`. What was counted goes to the safe. The same
+    count again answers with the session (`is_repeat`). Raises NoSuchDrawerSession, DrawerCounted, and
+    NotAllowed at another till.
     """
     session = _lock(session_id)
     if session.status == DrawerSession.Status.CLOSED:
-        if (session.counted_minor, session.count_note) != (counted_minor, note):
+        if session.counted_minor != counted_minor or note not in ("", session.count_note):
             raise DrawerCounted
         session.is_repeat = True
         return session
     _check_till(session.drawer, by)
     expected = expected_cash(session)
-    if counted_minor != expected and not note.strip():
-        raise NoteMissing(field="note")
     session.status = DrawerSession.Status.CLOSED
     session.counted_minor = counted_minor
     session.expected_minor = expected
@@ -132,6 +131,27 @@ def count_drawer(session_id: UUID, *, counted_minor: int, note: str = "", by: St
 
 
 @transaction.atomic(savepoint=False)
+def explain_variance(session_id: UUID, *, note: str, by: Staff) -> DrawerSession:
+    """Say why a count was what it was, or say it better. Managers and owners, until the day is closed.
+
+    The event keeps what had been said. Raises NoSuchDrawerSession, NotAllowed, DrawerNotCounted, DayClosed.
+    """
+    session = _lock(session_id)
+    _check_manages(by, "A manager or the owner explains what a count was over or short.")
+    if session.status != DrawerSession.Status.CLOSED:
+        raise DrawerNotCounted
+    if session.count_note == note:
+        session.is_repeat = True
+        return session
+    _check_day_open(session)
+    before = {"count_note": session.count_note}
+    session.count_note = note
+    session.save(update_fields=["count_note"])
+    _record("drawer.explained", session, by, before=before)
+    return session
+
+
+@transaction.atomic(savepoint=False)
 def reopen_drawer(session_id: UUID, *, reason: str, by: Staff) -> DrawerSession:
     """Take a count back, so that the drawer is counted again. Managers and owners, until the day is closed.
 
@@ -143,8 +163,7 @@ def reopen_drawer(session_id: UUID, *, reason: str, by: Staff) -> DrawerSession:
     if session.status == DrawerSession.Status.OPEN:
         session.is_repeat = True
         return session
-    if (closed_through := books.lock_today()[0]) and session.business_date <= closed_through:
-        raise DayClosed
+    _check_day_open(session)
     if session.drawer.sessions.filter(status=DrawerSession.Status.OPEN).exists():
         raise DrawerAlreadyOpen
     counted = {"counted_minor": session.counted_minor, "variance_minor": session.variance_minor}
@@ -324,6 +343,12 @@ def _record(kind: str, session: DrawerSession, by: Staff, **extra: object) -> No
 def _check_manages(by: Staff, detail: str) -> None:
     if not by.has_role(Role.MANAGER, Role.OWNER):
         raise NotAllowed(detail)
+
+
+def _check_day_open(session: DrawerSession) -> None:
+    closed_through, _ = books.lock_today()
+    if closed_through and session.business_date <= closed_through:
+        raise DayClosed
 
 
 def _check_till(drawer: CashDrawer, by: Staff) -> None:

@@ -18,6 +18,7 @@ from payments.serializers.drawers import (
     DrawerSessionDetailSerializer,
     DrawerSessionSerializer,
     DrawersSerializer,
+    ExplainVarianceSerializer,
     MoveCashSerializer,
     OpenDrawerSerializer,
     ReopenDrawerSerializer,
@@ -102,10 +103,21 @@ class CountDrawerView(RestaurantView):
     def post(self, request: Any, session_id: UUID, **kwargs: Any) -> Response:
         """Count a drawer and close it; the answer says what should have been there.
 
-        Where the count differs, a note is asked for first (`note_missing`), and no amount is told.
+        The first count stands, also where it is off: a manager may have it counted again (`reopen`), and
+        may say later why it was off (`note`).
         """
         values = CountDrawerSerializer.read(request.data)
         return Response(session_payload(drawers.count_drawer(session_id, by=request.user, **values)))
+
+
+class ExplainVarianceView(RestaurantView):
+    permission_classes = [ServesGuests]
+
+    @extend_schema(request=ExplainVarianceSerializer, responses=DrawerSessionSerializer)
+    def post(self, request: Any, session_id: UUID, **kwargs: Any) -> Response:
+        """Say why a count was over or short. Managers and owners, until the day is closed."""
+        values = ExplainVarianceSerializer.read(request.data)
+        return Response(session_payload(drawers.explain_variance(session_id, by=request.user, **values)))
 
 
 class ReopenDrawerView(RestaurantView):

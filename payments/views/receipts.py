@@ -1,7 +1,9 @@
 """Receipts: as data, and as a page to print."""
 
 from typing import Any
+from uuid import UUID
 
+from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.renderers import BaseRenderer
@@ -10,19 +12,24 @@ from rest_framework.response import Response
 from accounts.permissions import ServesGuests
 from fynlo.api.renderers import JSONRenderer
 from fynlo.api.views import RestaurantView
+from fynlo.tenancy.scope import require_restaurant_id
+from orders.errors import NoSuchOrder
+from orders.models import Order
 from payments.errors import NoReceipt
 from payments.escpos import receipt_bytes
 from payments.models import Receipt
 from payments.payloads import delivery_payload, receipt_payload
-from payments.receipts import render_receipt
+from payments.receipts import part_bill, render_part_bill, render_receipt
 from payments.serializers.receipts import (
     DeliverySerializer,
     EscposQuerySerializer,
     MailReceiptSerializer,
+    PartBillSerializer,
     ReceiptSerializer,
 )
 from payments.services import print_receipt
 from payments.services.mailing import mail_receipt
+from restaurants.models import Restaurant
 
 
 class ReceiptView(RestaurantView):
@@ -57,6 +64,34 @@ class ReceiptPageView(RestaurantView):
         """The receipt as a page to print. Asked for again, it is marked as a copy."""
         receipt, copy = print_receipt(order_id)
         return Response(render_receipt(receipt, copy=copy), headers={"Cache-Control": "no-store"})
+
+
+class PartBillView(RestaurantView):
+    permission_classes = [ServesGuests]
+
+    @extend_schema(responses=PartBillSerializer)
+    def get(self, request: Any, order_id: Any, part_id: Any, **kwargs: Any) -> Response:
+        """The bill of one part of a divided order, to check before paying: items, VAT, what is due."""
+        return Response(_part_bill(order_id, part_id))
+
+
+class PartBillPageView(RestaurantView):
+    permission_classes = [ServesGuests]
+    renderer_classes = [PageRenderer]
+
+    @extend_schema(responses={(200, "text/html"): OpenApiTypes.STR})
+    def get(self, request: Any, order_id: Any, part_id: Any, **kwargs: Any) -> Response:
+        """The same as a page to print. It is no receipt, and says so."""
+        page = render_part_bill(_part_bill(order_id, part_id))
+        return Response(page, headers={"Cache-Control": "no-store"})
+
+
+def _part_bill(order_id: UUID, part_id: UUID) -> dict[str, Any]:
+    order = Order.objects.with_details().filter(pk=order_id).first()
+    if order is None:
+        raise NoSuchOrder
+    restaurant = Restaurant.objects.get(pk=require_restaurant_id())
+    return part_bill(restaurant, order, part_id, at=timezone.now())
 
 
 class EscposRenderer(BaseRenderer):

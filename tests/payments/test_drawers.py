@@ -16,7 +16,7 @@ from tests import factories
 from tests.client import ApiClient
 
 from .bills import all_at_once, in_books, kinds_of_events, open_bill, pay
-from .drawers import accounts, all_cash, at_till, booked, count, make_drawer, move, open_with
+from .drawers import accounts, all_cash, at_till, booked, close_day_of, count, make_drawer, move, open_with
 
 
 @pytest.fixture
@@ -260,11 +260,6 @@ def test_a_count_is_blind_and_tells_afterwards(restaurant, waiter, till, boss, s
         ("sale", 1860),
         ("drop", -5000),
     ]
-    before = all_cash(restaurant)
-    refused = count(till, session, 6850)
-    assert (refused.status_code, refused.json()["code"]) == (422, "note_missing")
-    assert "6860" not in refused.content.decode()
-    assert all_cash(restaurant) == before
 
     answer = count(till, session, 6850, note="A coin fell behind the bar")
     assert answer.status_code == 200
@@ -295,10 +290,44 @@ def test_the_same_count_again_is_the_same(restaurant, till, boss, session):
     first = count(till, session, 10000).json()
     before = all_cash(restaurant)
     assert count(till, session, 10000).json() == first
+    assert count(till, session, 10000).json() == first
     for counted, note in [(9999, "Less"), (10000, "Other")]:
         refused = count(till, session, counted, note=note)
         assert (refused.status_code, refused.json()["code"]) == (409, "drawer_counted")
     assert move(boss, session, "drop", 1).json()["code"] == "drawer_counted"
+    assert all_cash(restaurant) == before
+
+
+def test_the_first_count_stands_so_that_nobody_can_find_the_figure_by_guessing(restaurant, till, session):
+    first = count(till, session, 9990)
+    assert (first.status_code, first.json()["variance_minor"], first.json()["count_note"]) == (200, -10, "")
+    before = all_cash(restaurant)
+    for guess in (9995, 10000, 10005):
+        refused = count(till, session, guess, note="Counted again")
+        assert (refused.status_code, refused.json()["code"]) == (409, "drawer_counted")
+        assert not {"expected_minor", "variance_minor"} & set(refused.json())
+    assert all_cash(restaurant) == before
+    assert accounts(restaurant) == {"safe": -10, "cash_over_short": 10}
+
+
+def test_a_manager_says_later_why_it_was_off(restaurant, manager, till, boss, session):
+    place = f"drawer-sessions/{session['id']}/note"
+    assert boss.post(place, {"note": "Too early"}).json()["code"] == "drawer_not_counted"
+    counted = count(till, session, 9990).json()
+    assert till.post(place, {"note": "Mine"}).status_code == 403
+    assert boss.post(place, {"note": " "}).status_code == 400
+    for note in ("A coin fell", "A coin fell", "Found behind the bar"):
+        assert boss.post(place, {"note": note}).json() == {**counted, "count_note": note}
+    with restaurant_scope(restaurant.pk):
+        said = Event.objects.filter(kind="drawer.explained").order_by("seq")
+        assert [(event.payload["before"]["count_note"], event.actor) for event in said] == [
+            ("", manager.actor),
+            ("A coin fell", manager.actor),
+        ]
+    assert close_day_of(boss, counted["business_date"]).status_code in (200, 201)
+    before = all_cash(restaurant)
+    refused = boss.post(place, {"note": "Too late"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "day_closed")
     assert all_cash(restaurant) == before
 
 
@@ -347,6 +376,7 @@ def test_strangers_find_nothing_here_and_are_kept_out_there(restaurant, stranger
             {"id": str(uuid7()), "kind": "drop", "amount_minor": 1, "reason": "x"},
         ),
         (f"drawer-sessions/{session['id']}/count", {"counted_minor": 10000}),
+        (f"drawer-sessions/{session['id']}/note", {"note": "x"}),
         (f"drawer-sessions/{session['id']}/reopen", {"reason": "x"}),
     ]
     for path, body in paths:
@@ -407,6 +437,7 @@ def test_services_refuse_what_is_not_there(restaurant, manager):
     for act in (
         lambda: drawers.open_drawer(uuid7(), id=uuid7(), float_minor=0, by=manager),
         lambda: drawers.count_drawer(uuid7(), counted_minor=0, by=manager),
+        lambda: drawers.explain_variance(uuid7(), note="x", by=manager),
         lambda: drawers.reopen_drawer(uuid7(), reason="x", by=manager),
         lambda: drawers.open_without_sale(uuid7(), id=uuid7(), reason="x", by=manager),
     ):

@@ -336,3 +336,81 @@ def test_a_divided_bill_shows_its_parts_and_who_paid_which(restaurant, till, sce
     assert "Total £18.60" in text
     assert "Seat 1 £12.50 Seat 2 £6.10" in text
     assert "(Seat 1) £12.50" in text
+
+
+def part_bill_of(till: ApiClient, bill: dict, part: dict) -> dict:
+    answer = till.get(f"orders/{bill['id']}/parts/{part['id']}/bill")
+    assert answer.status_code == 200, answer.content
+    return answer.json()
+
+
+def split(till: ApiClient, bill: dict, **how: object) -> dict:
+    return till.post(f"orders/{bill['id']}/split", how, If_Match=f'"{bill["version"]}"').json()
+
+
+def test_a_guest_sees_the_bill_of_their_part_before_paying(restaurant, waiter, till, scene):
+    body = scene.order(scene.burger(seat=1), scene.line("Cake", seat=1), scene.line("Lager", seat=2))
+    bill = split(till, open_bill(till, body), kind="seats")
+    first, second = bill["split"]["parts"]
+    shown = part_bill_of(till, bill, first)
+    assert datetime.datetime.fromisoformat(shown.pop("local_time"))
+    assert {name: shown.pop(name) for name in ("seller", "currency", "service_charge")} == {
+        "seller": {"name": "The Copper Pot", **SELLER},
+        "currency": "GBP",
+        "service_charge": None,
+    }
+    assert shown.pop("order")["served_by"] == waiter.name
+    assert shown == {
+        "part": {"id": first["id"], "number": 1, "label": "Seat 1"},
+        "items": first["items"],
+        "total_minor": first["amount_minor"],
+        "taxes": [{"letter": "A", **first["tax_lines"][0]}],
+        "tax_minor": first["tax_lines"][0]["tax_minor"],
+        "paid_minor": 0,
+        "balance_due_minor": first["amount_minor"],
+    }
+    parts = [part_bill_of(till, bill, part) for part in (first, second)]
+    assert sum(part["total_minor"] for part in parts) == bill["total_minor"]
+    assert sum(part["tax_minor"] for part in parts) == bill["tax_minor"]
+    pay(till, bill, part_id=second["id"])
+    paid = part_bill_of(till, bill, second)
+    assert (paid["total_minor"], paid["paid_minor"], paid["balance_due_minor"]) == (610, 610, 0)
+
+    page = till.get(f"orders/{bill['id']}/parts/{second['id']}/bill/print", Accept="text/html")
+    assert (page.status_code, page["Content-Type"]) == (200, "text/html; charset=utf-8")
+    text = words(page.content.decode())
+    assert "Bill, not a receipt For Seat 2" in text
+    assert "1 Lager 6.10 Total £6.10 Payments Paid £6.10 Due £0.00 VAT included" in text
+    assert "A 20% 5.08 1.02 6.10" in text
+
+
+def test_the_parts_of_a_bill_with_two_rates_and_a_service_charge_sum_to_it(restaurant, till, scene):
+    charge_service(restaurant, "optional")
+    bill = split(
+        till, open_bill(till, scene.takeaway(scene.burger(), scene.line("Cake"))), kind="even", ways=3
+    )
+    shown = [part_bill_of(till, bill, part) for part in bill["split"]["parts"]]
+    assert [part["items"] for part in shown] == [[], [], []]
+    assert sum(part["total_minor"] for part in shown) == bill["total_minor"]
+    for rate in bill["tax_lines"]:
+        of_parts = [tax for part in shown for tax in part["taxes"] if tax["percent"] == rate["percent"]]
+        for name in ("net_minor", "tax_minor", "gross_minor"):
+            assert sum(tax[name] for tax in of_parts) == rate[name]
+    assert {tax["letter"]: tax["percent"] for part in shown for tax in part["taxes"]} == {"A": "20", "B": "0"}
+    charged = [part["service_charge"]["amount_minor"] if part["service_charge"] else 0 for part in shown]
+    assert sum(charged) == bill["service_charge_minor"]
+    page = till.get(f"orders/{bill['id']}/parts/{bill['split']['parts'][0]['id']}/bill/print")
+    assert "Share of the bill" in words(page.content.decode())
+
+
+def test_of_what_is_no_part_of_the_bill_there_is_no_bill(restaurant, till, scene, stranger, cook):
+    whole = open_bill(till, scene.order(scene.burger()))
+    bill = split(till, open_bill(till, scene.order(scene.burger(2))), kind="even", ways=2)
+    part = bill["split"]["parts"][0]["id"]
+    for order, of in ((whole["id"], part), (bill["id"], whole["id"])):
+        for path in ("bill", "bill/print"):
+            answer = till.get(f"orders/{order}/parts/{of}/{path}")
+            assert (answer.status_code, answer.json()["code"]) == (404, "no_such_part")
+    assert till.get(f"orders/{part}/parts/{part}/bill").json()["code"] == "no_such_order"
+    assert ApiClient(stranger).get(f"orders/{bill['id']}/parts/{part}/bill").status_code == 404
+    assert ApiClient(cook).get(f"orders/{bill['id']}/parts/{part}/bill").status_code == 403
