@@ -1,6 +1,7 @@
 """A host in a folder: nginx with TLS, two colours on loopback, a database of their own, and deploy/bin."""
 
 import contextlib
+import http.client
 import os
 import re
 import shutil
@@ -28,7 +29,7 @@ class Stage:
     def __init__(self, directory: Path, database: str) -> None:
         self.directory = directory
         self.database = database
-        self.http, self.https = free_port(), free_port()
+        self.http, self.https, self.platform = free_port(), free_port(), free_port()
         self.base_url = f"https://localhost:{self.https}"
         self.ports = {
             f"{service}_{colour}_PORT".upper(): str(free_port())
@@ -107,7 +108,7 @@ class Stage:
         for colour in COLOURS:
             text = (ROOT / f"deploy/nginx/upstreams/{colour}.conf").read_text()
             text = re.sub(r"\b(web|ws)-(blue|green):800[01]", self._on_loopback, text)
-            text = text.replace("platform:8002", "127.0.0.1:1")
+            text = text.replace("platform:8002", f"127.0.0.1:{self.platform}")
             (self.directory / f"upstreams/{colour}.conf").write_text(text)
         active = self.directory / "upstreams/active.conf"
         active.unlink(missing_ok=True)
@@ -153,6 +154,13 @@ class Stage:
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=20)
+
+    def keeping(self, source: str) -> http.client.HTTPSConnection:
+        """A connection that is kept, from an address of its own."""
+        connection = http.client.HTTPSConnection("localhost", self.https, timeout=30, context=self.tls)
+        raw = socket.create_connection(("127.0.0.1", self.https), timeout=30, source_address=(source, 0))
+        connection.sock = self.tls.wrap_socket(raw, server_hostname="localhost")
+        return connection
 
     def get(self, path: str) -> str:
         with urllib.request.urlopen(f"{self.base_url}{path}", timeout=20, context=self.tls) as answer:
