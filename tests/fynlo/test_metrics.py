@@ -1,16 +1,22 @@
 """Figures for the watchers come from a port of their own, and never from the public one."""
 
+import json
 import os
 import re
 import signal
 import time
 import urllib.error
 import urllib.request
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
+from psycopg_pool import ConnectionPool
 
+from fynlo.ops import metrics
+from tests.databases import role_url
 from tests.processes import BIN, free_port, running, wait_until_ready, web_server
 
 REQUESTS = "django_http_requests_before_middlewares_total"
@@ -90,25 +96,36 @@ def test_a_worker_that_was_killed_stays_counted_and_its_gauges_go(test_database,
     assert not list(tmp_path.glob(f"gauge_live*_{victim}.db"))
 
 
-def test_requests_in_flight_are_those_under_way(test_database, dba):
-    """Three requests want to read a locked table, and the pool has two connections: one waits for one."""
+def test_requests_in_flight_and_tries_to_sign_in_are_counted(test_database, dba):
     port = free_port()
-    env = {"METRICS_PORT": str(port), "DB_POOL_MAX": "2"}
-    env["PGOPTIONS"] = (
-        "-c lock_timeout=60s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s"
-    )
+    env = {"METRICS_PORT": str(port), "RATE_LIMIT_FACTOR": "0"}
+    env["PGOPTIONS"] = "-c lock_timeout=60s -c statement_timeout=60s"
     with web_server(test_database, **env) as public, ThreadPoolExecutor(3) as clients:
         with dba.transaction():
             dba.execute("LOCK TABLE accounts_user IN ACCESS EXCLUSIVE MODE")
             asked = [clients.submit(sign_in, public) for _ in range(3)]
             wait_for(lambda: figures_of(port)["fynlo_requests_in_flight"] == 3)
-            wait_for(lambda: figures_of(port)['fynlo_db_pool_waiting{database="default"}'] == 1)
         answers = [future.result() for future in asked]
         figures = figures_of(port)
     assert answers == [401, 401, 401]
     assert figures["fynlo_requests_in_flight"] == 0
     assert figures['fynlo_login_attempts_total{method="password",outcome="failed"}'] == 3
     assert figures['fynlo_login_attempts_total{method="password",outcome="succeeded"}'] == 0
+
+
+def test_who_waits_for_a_connection_is_counted(test_database):
+    pool = ConnectionPool(role_url("app", test_database), min_size=1, max_size=1, timeout=30)
+    with pool, ThreadPoolExecutor(2) as others, pool.connection():
+        for _ in range(2):
+            others.submit(lambda: pool.putconn(pool.getconn()))
+        wait_for(lambda: pool.get_stats()["requests_waiting"] == 2)
+        metrics._show_pool("test", pool.get_stats())
+        shown = {name: figure_of(name) for name in ("max", "size", "idle", "waiting")}
+    assert shown == {"max": 1, "size": 1, "idle": 0, "waiting": 2}
+
+
+def figure_of(name: str) -> float | None:
+    return REGISTRY.get_sample_value(f"fynlo_db_pool_{name}", {"database": "test"})
 
 
 def test_nothing_that_a_process_exports_names_a_restaurant(test_database):
@@ -130,7 +147,8 @@ def test_a_port_that_is_taken_costs_the_figures_and_not_the_service(test_databas
 
 
 def sign_in(public: str) -> int:
-    body = b'{"email": "nobody@example.test", "password": "wrong-wrong-wrong"}'
+    who = f"{uuid.uuid4().hex}@example.test"  # of nobody, and not locked out by an earlier run
+    body = json.dumps({"email": who, "password": "wrong-wrong-wrong"}).encode()
     request = urllib.request.Request(f"{public}/api/v1/sign-in", body, {"Content-Type": "application/json"})
     try:
         return int(urllib.request.urlopen(request, timeout=30).status)
