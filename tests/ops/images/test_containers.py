@@ -114,7 +114,7 @@ def stack() -> Iterator[Stack]:
                 "listen_addresses='*'\nmax_connections=100\nhba_file='/var/lib/postgresql/data/pg_hba.conf'\nident_file='/var/lib/postgresql/data/pg_ident.conf'\n"
             )
         (directory / "log/nginx").mkdir(parents=True)
-        values = environment_file(directory)
+        values = environment_file(directory, running, images)
         made = Stack(running, images, directory, compose_environment(directory, images), values)
         try:
             start(made)
@@ -135,51 +135,24 @@ def compose_environment(directory: Path, images: Images) -> dict[str, str]:
         "NGINX_IMAGE": images.servers,
         "FYNLO_ETC": str(directory / "etc"),
         "FYNLO_LOGS": str(directory / "log"),
-        "FYNLO_LISTEN": "127.0.0.1",
+        "FYNLO_LISTEN": "127.0.0.1:",
         "FYNLO_HTTP": str(free_port()),
         "FYNLO_HTTPS": str(free_port()),
     }
 
 
-def environment_file(directory: Path) -> dict[str, str]:
-    """A new installation's, put in place as on a host; the values, to look for them where they must not be."""
-    password = {
-        name: secrets.token_urlsafe(24)
-        for name in ("app", "platform", "migrator", "backup", "admin", "redis")
-    }
-    sealing = f"{secrets.token_urlsafe(32)}="  # a Fernet key
-
-    def database(login: str, key: str) -> str:
-        return f"postgresql://{login}:{password[key]}@postgres:5432/fynlo"
-
-    values = {
-        "BASE_URL": f"https://{HOST}",
-        "PLATFORM_URL": "https://console.fynlo.test",
-        "TRUSTED_PROXIES": "1",
-        "WEB_CONCURRENCY": "2",
-        "SECRET_KEY": secrets.token_urlsafe(48),
-        "JWT_SECRET_KEY": secrets.token_urlsafe(48),
-        "PLATFORM_OWNER_SECRET_KEY": sealing,
-        "PAYMENTS_SEAL_KEYS": f"{secrets.token_urlsafe(32)}=",
-        "POSTGRES_PASSWORD": password["admin"],
-        "ADMIN_DATABASE_URL": database("postgres", "admin"),
-        "DATABASE_URL": database("fynlo_app", "app"),
-        "PLATFORM_DATABASE_URL": database("fynlo_platform", "platform"),
-        "MIGRATION_DATABASE_URL": database("fynlo_migrator", "migrator"),
-        "BACKUP_DATABASE_URL": database("fynlo_backup", "backup"),
-        **{
-            f"FYNLO_{login.upper()}_PASSWORD": password[login]
-            for login in ("app", "platform", "migrator", "backup")
-        },
-        "REDIS_PASSWORD": password["redis"],
-        "REDIS_URL": f"redis://fynlo:{password['redis']}@redis:6379/0",
-        "REDIS_CACHE_URL": f"redis://fynlo:{password['redis']}@redis-cache:6379/0",
-    }
+def environment_file(directory: Path, engine: Engine, images: Images) -> dict[str, str]:
+    """A new installation's, made by the image itself and put in place as on a host; returns its values."""
+    text = engine.docker(
+        "run", "--rm", "--read-only", "--network", "none", images.api, "manage", "generate_secrets"
+    )
+    text = text.replace("\nBASE_URL=\n", f"\nBASE_URL=https://{HOST}\n")
     path = directory / "environment"
-    path.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
+    path.write_text(text)
     subprocess.run([ROOT / "deploy/host/install-secrets", path, directory / "etc"], check=True)
     path.unlink()
-    return values
+    lines = [line.partition("=") for line in text.splitlines() if line and not line.startswith("#")]
+    return {name: value for name, _, value in lines if value}
 
 
 def start(stack: Stack) -> None:
