@@ -103,6 +103,29 @@ class ReceiptSerializer(serializers.Serializer):
     tip_minor = serializers.IntegerField(help_text="On top of the total.")
 
 
+class BillPartSerializer(serializers.Serializer):
+    id = serializers.UUIDField()
+    number = serializers.IntegerField()
+    label = serializers.CharField()  # type: ignore[assignment]
+
+
+class PartBillSerializer(serializers.Serializer):
+    """One part of a divided bill as it stands. Amounts are in minor units of `currency` and include tax."""
+
+    local_time = serializers.CharField(help_text="The restaurant's own date and time: 2026-11-24T20:47:11.")
+    seller = ReceiptSellerSerializer()
+    order = ReceiptOrderSerializer()
+    currency = serializers.CharField()
+    part = BillPartSerializer()
+    items = PartItemSerializer(many=True, help_text="Where it is divided by item or by seat.")
+    service_charge = ReceiptServiceChargeSerializer(allow_null=True, help_text="Within the total.")
+    total_minor = serializers.IntegerField()
+    taxes = ReceiptTaxSerializer(many=True, help_text="The part's, by rate, highest first.")
+    tax_minor = serializers.IntegerField()
+    paid_minor = serializers.IntegerField()
+    balance_due_minor = serializers.IntegerField()
+
+
 class EscposQuerySerializer(StrictSerializer):
     columns = serializers.ChoiceField(
         choices=[32, 42, 48], default=48, help_text="Characters in a line: 48 for 80 mm paper, 32 for 58 mm."
