@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.core.mail import get_connection
 from django.utils import timezone
 
 from fynlo.events.models import Event
@@ -254,3 +255,9 @@ def test_an_address_is_kept_as_a_hint():
     assert hint_of("olive@example.com") == "o…@example.com"
     assert len(hint_of(f"o@{'x' * 200}.com")) == 120
     assert list(itertools.pairwise(WAITS)) == sorted(itertools.pairwise(WAITS))
+
+
+def test_the_mail_service_is_given_ten_seconds():
+    """As the settings have it, not as the peer above is asked: a worker's thread waits no longer."""
+    backend = get_connection("anymail.backends.resend.EmailBackend", api_key="re_test")
+    assert backend.timeout == 10
