@@ -95,7 +95,7 @@ wait_for_none() {
     local service=$1 colour=$2 name=$3 deadline=$((SECONDS + 30)) left
     while ((SECONDS < deadline)); do
         left=$(driver_metrics "$service" "$colour" | metric "$name") || return 0
-        [[ $left == 0 ]] && return
+        [[ $left == 0 ]] && return 0 # plainly 0: in a trap a bare return means something else
         sleep 0.5
     done
     say "$service-$colour: $name is still $left"

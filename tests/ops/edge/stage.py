@@ -135,6 +135,7 @@ class Stage:
             text = path.read_text()
             text = re.sub(r"listen \[::\]:(80|443)[^;]*;", "", text)
             text = re.sub(r"listen 443\b", f"listen 127.0.0.1:{self.https}", text)
+            text = re.sub(r"listen 8081\b", f"listen 127.0.0.1:{free_port()}", text)
             path.write_text(re.sub(r"listen 80\b", f"listen 127.0.0.1:{self.http}", text))
         return target / "nginx.conf"
 
