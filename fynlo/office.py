@@ -15,6 +15,7 @@ from django.utils.functional import cached_property
 
 from fynlo.errors import DomainError
 from fynlo.money import amount_text, to_minor
+from fynlo.validation import check_form
 
 COUNTED_ROWS = 5000
 
@@ -46,7 +47,9 @@ class OfficeForm(forms.ModelForm):
     """Says at the field itself that a name is taken; the restaurant, part of the key, is no field."""
 
     def clean(self) -> Any:
-        cleaned = super().clean() or self.cleaned_data
+        super().clean()
+        check_form(self)
+        cleaned = self.cleaned_data
         for names in self.keys_given():
             same = {name: cleaned[name] for name in names}
             if any(isinstance(value, models.Model) and value._state.adding for value in same.values()):
@@ -95,6 +98,11 @@ class ServiceForm(forms.ModelForm):
     """
 
     request: ClassVar[Any]  # bound by ServiceAdmin
+
+    def clean(self) -> Any:
+        super().clean()
+        check_form(self)
+        return self.cleaned_data
 
     def call_service(self) -> Any:
         """Write the row and return it. May raise DomainError."""

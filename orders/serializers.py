@@ -35,7 +35,7 @@ class NewItemSerializer(StrictSerializer):
     modifiers = ListField(
         child=IdField(), max_length=50, default=list, help_text="Ids of the chosen modifiers."
     )
-    note = TextField(max_length=200, allow_blank=True, default="", help_text="For the kitchen.")
+    note = TextField(max_length=200, lines=True, allow_blank=True, default="", help_text="For the kitchen.")
     seat = WholeNumberField(min_value=1, max_value=COVERS_MAX, allow_null=True, default=None)
     course = WholeNumberField(min_value=1, max_value=20, default=1)
 
@@ -50,7 +50,7 @@ class OpenOrderSerializer(StrictSerializer):
     table_id = IdField(allow_null=True, default=None)
     covers = WholeNumberField(min_value=1, max_value=COVERS_MAX, default=1, help_text="How many guests.")
     customer_name = TextField(max_length=80, allow_blank=True, default="")
-    note = TextField(max_length=300, allow_blank=True, default="")
+    note = TextField(max_length=300, lines=True, allow_blank=True, default="")
     items = ListField(child=NewItemSerializer(), max_length=ITEMS_MAX, default=list)
     send = FlagField(default=False, help_text="Send the items to the kitchen at once.")
     opened_at = serializers.DateTimeField(
@@ -71,7 +71,7 @@ class ChangeItemSerializer(StrictSerializer):
     modifiers = ListField(
         child=IdField(), max_length=50, required=False, help_text="Ids of all modifiers chosen from now on."
     )
-    note = TextField(max_length=200, allow_blank=True, required=False)
+    note = TextField(max_length=200, lines=True, allow_blank=True, required=False)
     seat = WholeNumberField(min_value=1, max_value=COVERS_MAX, allow_null=True, required=False)
     course = WholeNumberField(min_value=1, max_value=20, required=False)
 
@@ -87,7 +87,7 @@ class ChangeOrderSerializer(StrictSerializer):
     table_id = IdField(allow_null=True, required=False)
     covers = WholeNumberField(min_value=1, max_value=COVERS_MAX, required=False)
     customer_name = TextField(max_length=80, allow_blank=True, required=False)
-    note = TextField(max_length=300, allow_blank=True, required=False)
+    note = TextField(max_length=300, lines=True, allow_blank=True, required=False)
 
 
 class SendOrderSerializer(StrictSerializer):
@@ -160,7 +160,7 @@ class SplitSerializer(StrictSerializer):
 
 
 class VoidSerializer(StrictSerializer):
-    reason = TextField(max_length=200, help_text="Why, for whoever looks into voids later.")
+    reason = TextField(max_length=200, lines=True, help_text="Why, for whoever looks into voids later.")
 
 
 class OrderFilterSerializer(StrictSerializer):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from fynlo.money import format_money, to_minor
+from fynlo.validation import text_fault
 
 from .models import MAX_PRICE_MINOR, MenuCategory, MenuItem, Modifier, ModifierGroup
 
@@ -14,6 +15,7 @@ NEEDED = ("category", "name", "price")
 OPTIONAL = ("code", "description", "tax_class", "station", "modifiers")
 AMOUNT = re.compile(r"\d{1,9}(\.\d{1,3})?", re.ASCII)
 SELECT_MAX = 32_767
+MAX_BYTES = 2 * 1024 * 1024
 
 
 class UnusableFile(Exception):
@@ -62,6 +64,8 @@ class MenuFile:
 
 def read_menu_file(content: bytes, currency: str) -> MenuFile:
     """Read a menu whose prices are in `currency`. Raises UnusableFile; a bad line only becomes a BadLine."""
+    if len(content) > MAX_BYTES:
+        raise UnusableFile(f"The file is larger than {MAX_BYTES // 1024} KiB: no menu is.")
     rows = _rows(_decode(content))
     _, cells = next(rows, (1, []))
     header = _header(cells)
@@ -204,6 +208,8 @@ def _text_faults(text: str, column: str, model: type, field_name: str) -> Iterat
         yield f"{column}: is longer than {limits.max_length} characters"
     if "\x00" in text:
         yield f"{column}: contains a null character"
+    elif fault := text_fault(text, lines=column == "description"):
+        yield f"{column}: {fault}"
 
 
 def _amount(text: str, currency: str) -> int:

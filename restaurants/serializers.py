@@ -162,7 +162,7 @@ class ItemSerializer(RowSerializer):
         max_length=40, allow_blank=True, default="", help_text="The restaurant's own short code, unique."
     )
     name = TextField(max_length=120, help_text="Unique in the restaurant.")
-    description = TextField(max_length=1000, allow_blank=True, default="")
+    description = TextField(max_length=1000, lines=True, allow_blank=True, default="")
     price_minor = WholeNumberField(min_value=0, max_value=MAX_PRICE_MINOR, help_text=PRICE_HELP)
     category_id = RowIdField(MenuCategory)
     tax_class_id = RowIdField(TaxClass)
@@ -200,7 +200,7 @@ class RestaurantSerializer(RowSerializer):
         help_text="Local time at which the business day ends: at 04:00, 02:30 is of the day before."
     )
     vat_number = TextField(max_length=20, allow_blank=True)
-    address = TextField(max_length=400, allow_blank=True)
+    address = TextField(max_length=400, lines=True, allow_blank=True)
     phone = TextField(max_length=30, allow_blank=True)
     warn_after_seconds = WholeNumberField(
         min_value=0, max_value=86_400, help_text="Age from which the kitchen marks a ticket amber."

@@ -8,13 +8,16 @@ from django.core.exceptions import RequestDataTooBig
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
+from fynlo.validation import may_hold_control_character, refuse_control_characters
+
 from .cards import may_hold_card_number, refuse_card_numbers
 
 
 class JSONParser(BaseParser):
     """Strict JSON by orjson.
 
-    Raises ParseError, CardNumberRefused, or RequestDataTooBig before reading too much.
+    Raises ParseError, CardNumberRefused, ValidationError for control characters, or RequestDataTooBig
+    before reading too much.
     """
 
     media_type = "application/json"
@@ -29,6 +32,9 @@ class JSONParser(BaseParser):
             document = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise ParseError(f"The body is not valid JSON: {error}") from error
-        if may_hold_card_number(body.decode()):
+        text = body.decode()
+        if may_hold_control_character(text):
+            refuse_control_characters(document)
+        if may_hold_card_number(text):
             refuse_card_numbers(document)
         return document

@@ -14,6 +14,8 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.fields import SkipField, empty, get_error_detail
 from rest_framework.serializers import as_serializer_error
 
+from fynlo.validation import text_fault, to_nfc
+
 
 class StrictSerializer(serializers.Serializer):
     """The shape of a request's body. A field that it does not name, such as a client's price, is refused.
@@ -109,12 +111,16 @@ class FlagField(serializers.BooleanField):
 
 
 class TextField(serializers.CharField):
-    """Text as it was typed, spaces included; where it may not be blank, spaces alone do not count."""
+    """Text as it was typed, spaces included; where it may not be blank, spaces alone do not count.
+
+    One line, unless `lines` says that there may be several.
+    """
 
     max_length: int
 
-    def __init__(self, *, max_length: int, **kwargs: Any) -> None:
+    def __init__(self, *, max_length: int, lines: bool = False, **kwargs: Any) -> None:
         super().__init__(max_length=max_length, trim_whitespace=False, **kwargs)
+        self.lines = lines
         self._is_plain = "validators" not in kwargs
 
     def run_validation(self, data: Any = empty) -> Any:
@@ -122,13 +128,15 @@ class TextField(serializers.CharField):
             if not self.allow_blank and not data.strip():
                 self.fail("blank")
             if self._is_plain and len(data) <= self.max_length and data.isprintable():
-                return data
+                return to_nfc(data)
         return super().run_validation(data)
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
             self.fail("invalid")
-        return data
+        if fault := text_fault(data, lines=self.lines):
+            raise ValidationError([fault])
+        return to_nfc(data)
 
 
 class IdField(serializers.UUIDField):

@@ -2,7 +2,7 @@
 
 from rest_framework import serializers
 
-from fynlo.api.serializers import StrictSerializer
+from fynlo.api.serializers import StrictSerializer, TextField
 from payments.models import PaymentIntent, ProviderAccount, ReconciliationIssue
 
 from .tenders import CARD_PROVIDERS
@@ -39,7 +39,7 @@ class IssueFilterSerializer(StrictSerializer):
 
 
 class SettleIssueSerializer(StrictSerializer):
-    resolution = serializers.CharField(max_length=300, help_text="How it was settled.")
+    resolution = TextField(max_length=300, lines=True, help_text="How it was settled.")
 
 
 # Out

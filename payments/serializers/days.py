@@ -28,7 +28,11 @@ class CloseDaySerializer(StrictSerializer):
         help_text="The codes of what may stand open: it is carried over to the next day.",
     )
     reason = TextField(
-        max_length=200, allow_blank=True, default="", help_text="Asked for where something is signed for."
+        max_length=200,
+        lines=True,
+        allow_blank=True,
+        default="",
+        help_text="Asked for where something is signed for.",
     )
 
 

@@ -35,7 +35,7 @@ class MoveCashSerializer(StrictSerializer):
     amount_minor = WholeNumberField(
         min_value=1, max_value=CASH_MAX, required=False, help_text="How much; of `no_sale` nothing is said."
     )
-    reason = TextField(max_length=200)
+    reason = TextField(max_length=200, lines=True)
 
     def validate(self, values: dict) -> dict:
         opens_only = values["kind"] == CashMovement.Kind.NO_SALE
@@ -51,16 +51,20 @@ class CountDrawerSerializer(StrictSerializer):
 
     counted_minor = WholeNumberField(min_value=0, max_value=CASH_MAX)
     note = TextField(
-        max_length=200, allow_blank=True, default="", help_text="What there is to say; it may follow later."
+        max_length=200,
+        lines=True,
+        allow_blank=True,
+        default="",
+        help_text="What there is to say; it may follow later.",
     )
 
 
 class ExplainVarianceSerializer(StrictSerializer):
-    note = TextField(max_length=200)
+    note = TextField(max_length=200, lines=True)
 
 
 class ReopenDrawerSerializer(StrictSerializer):
-    reason = TextField(max_length=200)
+    reason = TextField(max_length=200, lines=True)
 
 
 # Out: these describe `payments/payloads_cash.py`, which writes the documents

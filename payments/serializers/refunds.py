@@ -2,7 +2,7 @@
 
 from rest_framework import serializers
 
-from fynlo.api.serializers import NewIdField, StrictSerializer, WholeNumberField
+from fynlo.api.serializers import NewIdField, StrictSerializer, TextField, WholeNumberField
 from payments.models import PaymentIntent, Refund
 
 from .tenders import AMOUNT_MAX
@@ -29,7 +29,7 @@ class RefundSerializerIn(StrictSerializer):
     )
     tip_minor = WholeNumberField(min_value=0, max_value=AMOUNT_MAX, required=False)
     items = RefundItemSerializer(many=True, required=False, allow_empty=False)
-    reason = serializers.CharField(max_length=200)
+    reason = TextField(max_length=200, lines=True)
     approval = ApprovalSerializer(required=False)
 
     def validate(self, values: dict) -> dict:

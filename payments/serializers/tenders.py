@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from fynlo.api.serializers import NewIdField, StrictSerializer, WholeNumberField
+from fynlo.api.serializers import NewIdField, StrictSerializer, TextField, WholeNumberField
 from orders.serializers import OrderSerializer
 from payments.models import PaymentAttempt, PaymentIntent, Provider
 from payments.serializers.receipts import ReceiptSerializer
@@ -49,7 +49,7 @@ class TakePaymentSerializer(StrictSerializer):
         required=False,
         help_text="What the guest handed over. Amount and tip exactly where left out.",
     )
-    reference = serializers.CharField(
+    reference = TextField(
         max_length=80, required=False, help_text="Of an external payment: what its slip says."
     )
     part_id = serializers.UUIDField(required=False, help_text="Of a split bill: whose part is paid.")
@@ -133,8 +133,8 @@ class CapturePaymentSerializer(StrictSerializer):
 
 class DecidePaymentSerializer(StrictSerializer):
     was_taken = serializers.BooleanField()
-    reference = serializers.CharField(max_length=120, required=False)
-    reason = serializers.CharField(max_length=200)
+    reference = TextField(max_length=120, required=False)
+    reason = TextField(max_length=200, lines=True)
 
 
 class CloseOrderSerializer(StrictSerializer):

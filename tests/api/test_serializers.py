@@ -27,7 +27,7 @@ class LineSerializer(StrictSerializer):
 class BodySerializer(StrictSerializer):
     id = NewIdField()
     parent = IdField(required=False, allow_null=True)
-    name = TextField(max_length=10)
+    name = TextField(max_length=10, lines=True)
     lines = ListField(child=LineSerializer(), max_length=2, default=list)
     is_urgent = FlagField(default=False)
     tags = ListField(child=TextField(max_length=3), min_length=1, max_length=9, required=False)
