@@ -12,6 +12,7 @@ from functools import update_wrapper
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminAuthenticationForm
@@ -33,6 +34,7 @@ from accounts.services import authenticate_person
 from accounts.staff import Staff
 from fynlo.api.address import client_address
 from fynlo.errors import DomainError
+from fynlo.logs import set_caller
 from fynlo.money import amount_text, format_money
 from fynlo.office import ByStaff
 from fynlo.ratelimit import TooManyRequests, limit_caller, too_many
@@ -104,7 +106,7 @@ def managed_by(user_id: int) -> list[Workplace]:
 
 
 class BackOfficeSite(AdminSite):
-    site_header = site_title = "Fynlo back office"
+    site_header = site_title = f"{settings.APP_NAME} back office"
     index_title = "Back office"
     site_url = None
     login_form = SignInForm
@@ -274,6 +276,7 @@ def let_in(request: Any) -> bool:
         return False
     request.restaurant = member.restaurant
     request.staff = Staff(member.restaurant_id, member.pk, member.name, member.role)
+    set_caller(request.staff)
     return True
 
 

@@ -1,5 +1,6 @@
 """The environment, read once and typed. Every variable that Fynlo knows stands here."""
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -7,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psycopg
 from django.core.exceptions import ImproperlyConfigured
+from psycopg.conninfo import conninfo_to_dict
 
 ENVIRONMENTS = ("development", "test", "production")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+ALGORITHMS = {"HS256": 32, "HS384": 48, "HS512": 64}  # and how many bytes of key each asks for (RFC 7518)
 DB_ROLES = ("app", "platform", "migrator", "readonly", "backup")
 
 
@@ -62,7 +66,6 @@ class PeopleEnv:
     owner_keys: tuple[str, ...]
     supabase_url: str
     supabase_anon_key: str
-    supabase_service_role_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +126,10 @@ class Env:
     `database_url` is the login of this very process; `db_role` says which of the roles it is;
     `replica_url` is a read-only copy for reports, or empty. `db_transaction_pooling` says that a pooler
     such as pgbouncer stands in front, in transaction mode. `redis_url` is queue and wake-ups,
-    `redis_cache_url` what may be evicted. `websocket_url` is empty where one server carries both HTTP
-    and websockets. `rate_limit_factor` multiplies all limits of fynlo/ratelimit.py; 0 is no limit. Ports of
-    0 are off. `colour` is the deployment's, blue or green, or empty.
+    `redis_cache_url` what may be evicted; `redis_single` says that one server plays both. `websocket_url`
+    is empty where one server carries both HTTP and websockets. `rate_limit_factor` multiplies all limits
+    of fynlo/ratelimit.py; 0 is no limit. Ports of 0 are off. `colour` is the deployment's, blue or green,
+    or empty.
     """
 
     app_name: str
@@ -138,6 +142,7 @@ class Env:
     replica_url: str
     redis_url: str
     redis_cache_url: str
+    redis_single: bool
     allowed_hosts: tuple[str, ...]
     base_url: str
     platform_url: str
@@ -179,9 +184,10 @@ def read_env(environ: Mapping[str, str] = os.environ) -> Env:
     base_url = reader.url("BASE_URL", default=None if production else "http://127.0.0.1:8000")
     platform_url = reader.url("PLATFORM_URL", default="" if production else "http://127.0.0.1:8002")
     redis_url = reader.text("REDIS_URL")
+    app_name = reader.text("APP_NAME", default="Fynlo")
     metrics = reader.flag("PROMETHEUS_ENABLED", default=True)
     env = Env(
-        app_name=reader.text("APP_NAME", default="Fynlo"),
+        app_name=app_name,
         environment=environment,
         secret_key=reader.text("SECRET_KEY", default=None if production else "only-for-development-" * 2),
         secret_key_fallbacks=reader.words("SECRET_KEY_FALLBACKS", default=""),
@@ -191,6 +197,7 @@ def read_env(environ: Mapping[str, str] = os.environ) -> Env:
         replica_url=reader.text("READONLY_DATABASE_URL", default="") if db_role == "app" else "",
         redis_url=redis_url,
         redis_cache_url=reader.text("REDIS_CACHE_URL", default=redis_url),
+        redis_single=reader.flag("REDIS_SINGLE", default=False),
         allowed_hosts=reader.words("ALLOWED_HOSTS", default=_hosts(base_url, platform_url, production)),
         base_url=base_url,
         platform_url=platform_url,
@@ -213,12 +220,14 @@ def read_env(environ: Mapping[str, str] = os.environ) -> Env:
         log_format=reader.choice("LOG_FORMAT", ("text", "json"), default="json" if production else "text"),
         log_level=reader.choice("LOG_LEVEL", LOG_LEVELS, default="INFO"),
         error_detail=reader.flag("ERROR_DETAIL_ENABLED", default=False),
-        payments=_read_payments(reader, production),
+        payments=_read_payments(reader, production, app_name),
         people=_read_people(reader, production),
         media=_read_media(reader),
         backup=_read_backup(reader),
         notify=_read_notify(reader),
     )
+    # Tills are built for this address; the variable can only confirm it.
+    reader.choice("API_V1_STR", ("/api/v1",), default="/api/v1")
     reader.problems += _problems(env)
     if reader.problems:
         raise ImproperlyConfigured("Environment: " + " ".join(reader.problems))
@@ -247,6 +256,12 @@ def _problems(env: Env) -> list[str]:
         problems.append("SECRET_KEY must have at least 50 characters, 5 of them different.")
     if env.secret_key in env.people.jwt_keys:
         problems.append("JWT_SECRET_KEY must not be SECRET_KEY.")
+    for name, url in (("DATABASE_URL", env.database_url), ("READONLY_DATABASE_URL", env.replica_url)):
+        problems += _transport_problems(name, url)
+    if env.people.supabase_url and not env.people.supabase_url.startswith("https://"):
+        problems.append("SUPABASE_URL must begin with https://.")
+    if env.payments.resend_api_key and env.payments.mail_from.endswith("@fynlo.example>"):
+        problems.append("RESEND_FROM_EMAIL is not set.")
     if env.error_detail:
         problems.append("ERROR_DETAIL_ENABLED must be 0 in production.")
     for name, url in (("BASE_URL", env.base_url), ("PLATFORM_URL", env.platform_url)):
@@ -258,23 +273,50 @@ def _problems(env: Env) -> list[str]:
     return problems
 
 
+def _transport_problems(name: str, url: str) -> list[str]:
+    """Rows cross a network only encrypted, and to a server that proved who it is.
+
+    Not a network: a socket, this machine, and a name without a dot, which only a private one knows, such
+    as a container's.
+    """
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        return [f"{name} cannot be understood."]
+    hosts = str(parts.get("host") or parts.get("hostaddr") or "").split(",")
+    remote = [host for host in hosts if not _is_near(host)]
+    if not remote or parts.get("sslmode") == "verify-full":
+        return []
+    return [f"{name}: {remote[0]} is on a network, so it needs sslmode=verify-full (and sslrootcert)."]
+
+
+def _is_near(host: str) -> bool:
+    if host.startswith("/") or host in ("", "localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return "." not in host
+
+
 def _read_people(reader: "_Reader", production: bool) -> PeopleEnv:
+    supabase_url = reader.url("SUPABASE_URL", default="")
     people = PeopleEnv(
         jwt_keys=(
             reader.text("JWT_SECRET_KEY", default=None if production else "tokens-for-development-" * 2),
             *reader.words("JWT_SECRET_KEY_PREVIOUS", default=""),
         ),
-        algorithm=reader.choice("ALGORITHM", ("HS256", "HS384", "HS512"), default="HS256"),
+        algorithm=reader.choice("ALGORITHM", tuple(ALGORITHMS), default="HS256"),
         access_token_minutes=reader.number("ACCESS_TOKEN_EXPIRE_MINUTES", default=16 * 60),
         owner_keys=reader.words(
             "PLATFORM_OWNER_SECRET_KEY", default=None if production else DEVELOPMENT_SEAL_KEY
         ),
-        supabase_url=reader.url("SUPABASE_URL", default=""),
-        supabase_anon_key=reader.text("SUPABASE_ANON_KEY", default=""),
-        supabase_service_role_key=reader.text("SUPABASE_SERVICE_ROLE_KEY", default=""),
+        supabase_url=supabase_url,
+        supabase_anon_key=reader.text("SUPABASE_ANON_KEY", default="" if not supabase_url else None),
     )
-    if any(key and len(key) < 32 for key in people.jwt_keys):
-        reader.problems.append("JWT_SECRET_KEY must have at least 32 characters.")
+    least = ALGORITHMS.get(people.algorithm, 0)
+    if any(key and len(key) < least for key in people.jwt_keys):
+        reader.problems.append(f"JWT_SECRET_KEY must have at least {least} characters.")
     reader.problems += _key_problems("PLATFORM_OWNER_SECRET_KEY", people.owner_keys, production)
     return people
 
@@ -340,7 +382,7 @@ DEVELOPMENT_SEAL_KEY = "b25seS1mb3ItZGV2ZWxvcG1lbnQtb25seS1mb3ItZGU="
 PROVIDERS = ("stripe", "square", "sumup")
 
 
-def _read_payments(reader: "_Reader", production: bool) -> PaymentsEnv:
+def _read_payments(reader: "_Reader", production: bool, app_name: str) -> PaymentsEnv:
     places = ("sandbox", "production")
     payments = PaymentsEnv(
         seal_keys=reader.words("PAYMENTS_SEAL_KEYS", default=None if production else DEVELOPMENT_SEAL_KEY),
@@ -365,7 +407,7 @@ def _read_payments(reader: "_Reader", production: bool) -> PaymentsEnv:
         sumup_base_url=reader.text("SUMUP_BASE_URL", default=""),
         resend_api_key=reader.text("RESEND_API_KEY", default=""),
         resend_api_base=reader.text("RESEND_API_BASE", default=""),
-        mail_from=reader.text("RESEND_FROM_EMAIL", default="Fynlo <receipts@fynlo.example>"),
+        mail_from=reader.text("RESEND_FROM_EMAIL", default=f"{app_name} <receipts@fynlo.example>"),
     )
     reader.problems += _payment_problems(payments, production)
     return payments

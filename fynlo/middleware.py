@@ -1,22 +1,25 @@
 """What every response gets."""
 
 import re
+import time
 from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from rest_framework.exceptions import ValidationError
 
 from fynlo.api.cards import CardNumberRefused, refuse_card_numbers
-from fynlo.api.exceptions import problem_json
-from fynlo.logs import set_request_id
+from fynlo.api.exceptions import field_errors, problem_json
+from fynlo.logs import begin_request, log_request
 from fynlo.tenancy.fields import uuid7
+from fynlo.validation import refuse_control_characters
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 class RequestIdMiddleware:
-    """Names each request, by the proxy's X-Request-ID where it is sane, and answers with the name."""
+    """Names each request, by the proxy's X-Request-ID where it is sane; answers with the name and logs it."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -24,14 +27,20 @@ class RequestIdMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-ID", "")
         request_id = given if re.fullmatch(r"[A-Za-z0-9-]{8,64}", given) else uuid7().hex
-        set_request_id(request_id)
+        started = time.perf_counter()
+        begin_request(request_id)
         response = self.get_response(request)
         response["X-Request-ID"] = request_id
+        if settings.LOG_REQUESTS:
+            log_request(request, response.status_code, started)
         return response
 
 
-class CardNumberMiddleware:
-    """Refuses card numbers in addresses and in the forms of pages; the API's parser does so in bodies."""
+class InputMiddleware:
+    """Refuses, in addresses and in the forms of pages, what the API's parser refuses in bodies.
+
+    Those are card numbers and control characters; and uploads that are too large are not read at all.
+    """
 
     FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
     SECRETS = {"csrfmiddlewaretoken", "password", "password1", "password2"}
@@ -42,18 +51,25 @@ class CardNumberMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         fields = list(request.GET.lists()) if request.META.get("QUERY_STRING") else []
         if request.method == "POST" and request.content_type in self.FORMS:
-            fields += [field for field in request.POST.lists() if field[0] not in self.SECRETS]
+            if int(request.META.get("CONTENT_LENGTH") or 0) > settings.UPLOAD_MAX_BYTES:
+                return self._refuse(request, 413, "too_large", "Too large", "This is too large to be taken.")
+            fields += request.POST.lists()
         try:
-            refuse_card_numbers(dict(fields))
+            refuse_control_characters({name: "".join(values) for name, values in fields})
+            refuse_card_numbers({name: values for name, values in fields if name not in self.SECRETS})
         except CardNumberRefused as refusal:
-            return self._refuse(request, refusal)
+            title = "No card numbers, please"
+            return self._refuse(request, refusal.status, refusal.code, title, refusal.message)
+        except ValidationError as error:
+            fault = next(field_errors(error.detail))
+            detail = f"{fault['field']}: {fault['detail']}"
+            return self._refuse(request, 400, fault["code"], "Not valid", detail)
         return self.get_response(request)
 
-    def _refuse(self, request: HttpRequest, refusal: CardNumberRefused) -> HttpResponse:
+    def _refuse(self, request: HttpRequest, status: int, code: str, title: str, detail: str) -> HttpResponse:
         if request.path.startswith("/api/"):
-            return problem_json(refusal.status, refusal.code, refusal.message)
-        page = {"title": "No card numbers, please", "detail": refusal.message}
-        return render(request, "error.html", page, status=refusal.status)
+            return problem_json(status, code, detail)
+        return render(request, "error.html", {"title": title, "detail": detail}, status=status)
 
 
 class ContentSecurityPolicyMiddleware:

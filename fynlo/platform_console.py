@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.admin import AdminSite, ShowFacets, TabularInline, display
 from django.contrib.auth.forms import AuthenticationForm
@@ -86,7 +87,7 @@ class SignInForm(AuthenticationForm):
 
 
 class PlatformSite(AdminSite):
-    site_header = site_title = "Fynlo platform"
+    site_header = site_title = f"{settings.APP_NAME} platform"
     index_title = "All restaurants"
     site_url = None
     login_form = SignInForm

@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import sentry_sdk
 from celery.schedules import crontab
 from psycopg.conninfo import conninfo_to_dict
-from sentry_sdk.integrations.logging import LoggingIntegration
 
 from fynlo.env import read_env
 
@@ -57,6 +55,7 @@ INSTALLED_APPS = [
     "payments",
 ]
 
+CORS_MIDDLEWARE = "corsheaders.middleware.CorsMiddleware"  # only where CORS_ORIGINS names somebody
 MIDDLEWARE = [
     "fynlo.ops.metrics.InFlightMiddleware",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
@@ -66,7 +65,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "fynlo.middleware.CardNumberMiddleware",
+    "fynlo.middleware.InputMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_otp.middleware.OTPMiddleware",
@@ -85,6 +84,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "fynlo.pages.app_name",
             ]
         },
     }
@@ -94,6 +94,17 @@ WSGI_APPLICATION = "fynlo.wsgi.application"
 ASGI_APPLICATION = "fynlo.asgi.application"
 
 # Rows
+
+# A server or a network that is gone without a word is noticed: on connecting after 5 seconds, on an idle
+# connection after a minute, with a question under way after 15 seconds, longer than statement_timeout.
+NETWORK_OPTIONS = {
+    "connect_timeout": 5,
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
 
 
 def _database(url: str, role: str) -> dict[str, Any]:
@@ -109,6 +120,7 @@ def _database(url: str, role: str) -> dict[str, Any]:
         # Behind a pooler every transaction may be on another session.
         "DISABLE_SERVER_SIDE_CURSORS": ENV.db_transaction_pooling,
         "OPTIONS": {
+            **NETWORK_OPTIONS,
             **connection,
             "application_name": f"fynlo-{role}",
             "server_side_binding": True,
@@ -133,6 +145,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Queue and cache
 
 REDIS_URL = ENV.redis_url
+REDIS_SINGLE = ENV.redis_single
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
@@ -244,6 +257,8 @@ DEFAULT_FROM_EMAIL = ENV.payments.mail_from
 EMAIL_BACKEND = (
     "anymail.backends.resend.EmailBackend"
     if ENV.payments.resend_api_key
+    else "fynlo.mail.EmailBackend"
+    if PRODUCTION
     else "django.core.mail.backends.console.EmailBackend"
 )
 ANYMAIL: dict[str, object] = {"RESEND_API_KEY": ENV.payments.resend_api_key, "REQUESTS_TIMEOUT": 10}
@@ -263,6 +278,8 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
 ]
 LOGIN_URL = "admin:login"
+SUPABASE_URL = ENV.people.supabase_url
+SUPABASE_ANON_KEY = ENV.people.supabase_anon_key
 TOKEN_KEYS = ENV.people.jwt_keys  # the first signs, all are accepted
 TOKEN_ALGORITHM = ENV.people.algorithm
 SESSION_MINUTES = ENV.people.access_token_minutes
@@ -290,6 +307,27 @@ X_FRAME_OPTIONS = "DENY"
 CSRF_TRUSTED_ORIGINS = [url for url in (ENV.base_url, ENV.platform_url) if url]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bytes; an order of 500 lines is a tenth of it
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
+DATA_UPLOAD_MAX_NUMBER_FILES = 10
+UPLOAD_MAX_BYTES = 10 * 1024 * 1024  # of a whole form: a picture as a phone takes it
+
+# Other sites' pages may ask the API with a token of their own; with our cookies never.
+if ENV.cors_origins:
+    INSTALLED_APPS.append("corsheaders")
+    MIDDLEWARE.insert(MIDDLEWARE.index("django.middleware.security.SecurityMiddleware"), CORS_MIDDLEWARE)
+CORS_ALLOWED_ORIGINS = list(ENV.cors_origins)
+CORS_URLS_REGEX = r"^/api/v1/"
+CORS_ALLOW_CREDENTIALS = False
+# Not X-Requested-With: it makes a screen's cookie count.
+CORS_ALLOW_HEADERS = [
+    "accept",
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "if-match",
+    "x-request-id",
+]
+CORS_EXPOSE_HEADERS = ["ETag", "Idempotency-Replayed", "Retry-After", "X-Request-ID"]
+CORS_PREFLIGHT_MAX_AGE = 600
 
 # API
 
@@ -306,7 +344,7 @@ REST_FRAMEWORK = {
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 SPECTACULAR_SETTINGS = {
-    "TITLE": "Fynlo API",
+    "TITLE": f"{APP_NAME} API",
     "DESCRIPTION": "Orders, kitchen, payments and menu of a restaurant. Money is in minor units.",
     "VERSION": "1",
     "OAS_VERSION": "3.1.1",
@@ -370,12 +408,15 @@ USE_TZ = True
 METRICS_PORT = ENV.metrics_port
 METRICS_ADDRESS = ENV.metrics_address
 
+NEW_RELIC_LICENSE_KEY = ENV.new_relic_license_key
+ERROR_DETAIL = ENV.error_detail
+LOG_REQUESTS = ENV.log_format == "json"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"context": {"()": "fynlo.logs.ContextFilter"}},
     "formatters": {
-        "text": {"format": "%(levelname)s %(name)s %(message)s"},
+        "text": {"()": "fynlo.logs.TextFormatter", "format": "%(levelname)s %(name)s %(message)s"},
         "json": {"()": "fynlo.logs.JsonFormatter"},
     },
     "handlers": {
@@ -384,6 +425,10 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": ENV.log_level},
     "loggers": {
         "django.server": {"level": "WARNING"},
+        # What was refused is in the requests' own lines; this one would name the whole address.
+        "django.request": {"level": "ERROR"},
+        # Anybody can ask for a strange host, as often as they like: no error of ours.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
         # Every task's coming and going, several times a minute.
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
@@ -395,12 +440,6 @@ LOGGING = {
 }
 
 if ENV.sentry_dsn:
-    # Only what is logged as an error: the Django integration costs thousands of calls a request.
-    sentry_sdk.init(
-        dsn=ENV.sentry_dsn,
-        release=ENV.git_sha or ENV.version,
-        environment=ENV.environment,
-        default_integrations=False,
-        integrations=[LoggingIntegration()],
-        send_default_pii=False,
-    )
+    from fynlo.reports import report_errors
+
+    report_errors(ENV)

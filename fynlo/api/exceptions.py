@@ -1,7 +1,7 @@
 """Every error of the API as `application/problem+json` (RFC 9457)."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -49,9 +49,11 @@ def problem(status: int, code: str, detail: str, **members: Any) -> dict[str, An
     return {**body, "detail": detail, "request_id": current_request_id(), **members}
 
 
-def problem_json(status: int, code: str, detail: str, **headers: str) -> HttpResponse:
+def problem_json(
+    status: int, code: str, detail: str, members: Mapping[str, Any] | None = None, /, **headers: str
+) -> HttpResponse:
     """A problem as an answer, for where DRF does not reach."""
-    body = orjson.dumps(problem(status, code, detail))
+    body = orjson.dumps(problem(status, code, detail, **(members or {})))
     return HttpResponse(body, status=status, content_type=PROBLEM_TYPE, headers=headers)
 
 

@@ -1,7 +1,11 @@
-"""What Django answers where no view did: problems below /api/, small pages elsewhere."""
+"""What Django answers where no view did: problems below /api/, small pages elsewhere.
 
+With ERROR_DETAIL_ENABLED=1, which production refuses, a 500 says which exception it was."""
+
+import sys
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
@@ -17,8 +21,12 @@ PAGES = {
 
 def _answer(request: HttpRequest, status: int) -> HttpResponse:
     code, title, detail = PAGES[status]
+    error = sys.exc_info()[1] if status == 500 and settings.ERROR_DETAIL else None
     if request.path.startswith("/api/"):
-        return problem_json(status, code, detail)
+        members = {"exception": {"type": type(error).__name__, "text": str(error)}} if error else {}
+        return problem_json(status, code, detail, members)
+    if error:
+        detail = f"{type(error).__name__}: {error}"
     return render(request, "error.html", {"title": title, "detail": detail}, status=status)
 
 

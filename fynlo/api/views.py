@@ -8,6 +8,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSetMixin
 
+from fynlo.logs import set_caller
 from fynlo.ratelimit import limit_caller
 from fynlo.tenancy.scope import bind_restaurant, restaurant_scope
 
@@ -47,6 +48,7 @@ class RestaurantView(APIView):
         with transaction.atomic(savepoint=False):
             super().initial(request, *args, **kwargs)
         if request.user:
+            set_caller(request.user)
             limit_caller(request.user, self.rate_group)
         if request.method == "POST" and self.idempotent:
             key = idempotency.read_key(request.headers.get("Idempotency-Key"))

@@ -81,7 +81,8 @@ def four_items(scene: Scene) -> dict:
     return scene.order(*lines, send=True)
 
 
-def test_an_order_of_four_items_costs_few_calls_and_round_trips(scene, waiter, api):
+def test_an_order_of_four_items_costs_few_calls_and_round_trips(scene, waiter, api, settings):
+    settings.LOG_REQUESTS = True  # as in production
     client = api(waiter)
     for _ in range(4):  # statements are prepared from the second time on
         send(client, "POST", "orders", four_items(scene))()
