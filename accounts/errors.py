@@ -14,6 +14,13 @@ class SignInFailed(DomainError):
     detail = "The e-mail address or the password is not right."
 
 
+class SupabaseAway(DomainError):
+    status = 503
+    code = "supabase_away"
+    detail = "Supabase does not answer just now; try again, or sign in with a password."
+    retry_after = 5
+
+
 class WrongPin(DomainError):
     """Not a 401: the till that asks is known, and must not forget its own token over a wrong PIN."""
 

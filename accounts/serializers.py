@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from fynlo.api.fields import ExactCharField
+from fynlo.api.serializers import TextField
 
 from .models import Device, Membership, Role
 from .permissions import manages
@@ -29,6 +30,18 @@ class _Pin(serializers.RegexField):
 class PasswordSignInSerializer(serializers.Serializer):
     email = serializers.EmailField(max_length=254, help_text="The person's e-mail address, in any case.")
     password = ExactCharField(max_length=1000, write_only=True, help_text="The person's password.")
+    restaurant_id = serializers.IntegerField(
+        min_value=1,
+        max_value=999_999_999,
+        required=False,
+        help_text="Which restaurant to sign in to; may be left out by whoever works in only one.",
+    )
+
+
+class SupabaseSignInSerializer(serializers.Serializer):
+    access_token = ExactCharField(
+        max_length=8000, write_only=True, help_text="The access token of the person's session at Supabase."
+    )
     restaurant_id = serializers.IntegerField(
         min_value=1,
         max_value=999_999_999,
@@ -116,7 +129,7 @@ class StaffSerializer(serializers.ModelSerializer):
 
 
 class CreateStaffSerializer(serializers.Serializer):
-    name = ExactCharField(max_length=NAME, help_text="The name on tickets and receipts, unique in the team.")
+    name = TextField(max_length=NAME, help_text="The name on tickets and receipts, unique in the team.")
     role = serializers.ChoiceField(Role.choices, help_text="What the member may do.")
     email = serializers.EmailField(
         max_length=254,
@@ -126,7 +139,7 @@ class CreateStaffSerializer(serializers.Serializer):
 
 
 class ChangeStaffSerializer(serializers.Serializer):
-    name = ExactCharField(max_length=NAME, required=False, help_text="The new name.")
+    name = TextField(max_length=NAME, required=False, help_text="The new name.")
     role = serializers.ChoiceField(Role.choices, required=False, help_text="The new role.")
     is_active = serializers.BooleanField(required=False, help_text="False signs the member out at once.")
     email = serializers.EmailField(
@@ -159,12 +172,12 @@ class DeviceSerializer(serializers.ModelSerializer):
 
 
 class CreateDeviceSerializer(serializers.Serializer):
-    name = ExactCharField(max_length=NAME, help_text="A name of its own, such as Bar till.")
+    name = TextField(max_length=NAME, help_text="A name of its own, such as Bar till.")
     kind = serializers.ChoiceField(Device.Kind.choices, help_text="A till, or a kitchen screen.")
 
 
 class RenameDeviceSerializer(serializers.Serializer):
-    name = ExactCharField(max_length=NAME, help_text="The new name.")
+    name = TextField(max_length=NAME, help_text="The new name.")
 
 
 class JoinCodeSerializer(serializers.Serializer):

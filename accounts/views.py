@@ -81,6 +81,29 @@ class PasswordSignInView(APIView):
 
 
 @extend_schema(tags=["sign-in"])
+class SupabaseSignInView(APIView):
+    """By a session at Supabase, where the installation uses it; 404 elsewhere.
+
+    The person is found by the e-mail address that Supabase has verified, and must be in the team already.
+    """
+
+    authentication_classes = []
+    permission_classes = [AllowAny]
+
+    @extend_schema(
+        operation_id="sign_in_by_supabase",
+        summary="Sign a person in by their session at Supabase",
+        request=serializers.SupabaseSignInSerializer,
+        responses=serializers.SignedInSerializer,
+        auth=[],
+    )
+    def post(self, request: Any) -> Response:
+        fields = valid(serializers.SupabaseSignInSerializer, request)
+        signed_in = services.sign_in_with_supabase(**fields, address=client_address(request))
+        return Response(serializers.SignedInSerializer(signed_in).data)
+
+
+@extend_schema(tags=["sign-in"])
 class PinSignInView(RecordsLockout):
     """On a joined device, with the device's own token. The answer says until when the sign-in counts."""
 

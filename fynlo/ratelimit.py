@@ -42,6 +42,8 @@ LIMITS = {
     "password": 5,
     # A shopping centre's restaurants may share an address.
     "password by address": 60,
+    # Each may have Supabase asked over the network.
+    "supabase": 30,
     # Ten waiters coming on shift at one till.
     "pin": 30,
     # Links in mails that many open at once behind one address; tokens cannot be guessed.

@@ -7,7 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 import fynlo.api.converters  # noqa: F401  (registers <restaurant_id:…>)
 from accounts.password_pages import SetPasswordView
-from accounts.views import PasswordSignInView
+from accounts.views import PasswordSignInView, SupabaseSignInView
 from fynlo.ops import health
 from fynlo.ratelimit import limited
 from payments.views.webhooks import webhook
@@ -31,6 +31,7 @@ urlpatterns = [
     path("api/schema/", limited("schema")(SpectacularAPIView.as_view()), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(), name="api-docs"),
     path("api/v1/sign-in", PasswordSignInView.as_view()),
+    path("api/v1/sign-in/supabase", SupabaseSignInView.as_view()),
     path("api/v1/restaurants/<restaurant_id:restaurant_id>/", include(restaurant_api)),
     path("webhooks/<str:provider>", webhook),
     path("webhooks/<str:provider>/<int:restaurant_id>/<uuid:public_id>", webhook, name="webhook"),

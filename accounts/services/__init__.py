@@ -9,6 +9,7 @@ from .sign_in import (
     record_lockout,
     sign_in_with_password,
     sign_in_with_pin,
+    sign_in_with_supabase,
     sign_out,
 )
 from .team import create_membership, set_pin, update_membership
@@ -33,6 +34,7 @@ __all__ = [
     "set_user_active",
     "sign_in_with_password",
     "sign_in_with_pin",
+    "sign_in_with_supabase",
     "sign_out",
     "update_membership",
 ]

@@ -25,7 +25,9 @@ from accounts.lockout import guess
 from accounts.models import Device, Membership, Role, StaffSession, User
 from accounts.payloads import staff_payload
 from accounts.staff import JoinedDevice, Staff
+from accounts.supabase import verified_email
 from accounts.tokens import make_session_token
+from fynlo.errors import NotFound
 from fynlo.events.log import record_event
 from fynlo.ratelimit import limit, limit_address
 from fynlo.tenancy.scope import require_restaurant_id, restaurant_scope
@@ -51,12 +53,32 @@ def sign_in_with_password(
     or RestaurantSuspended.
     """
     user = authenticate_person(email=email, password=password, address=address)
+    return _sign_in(user, restaurant_id, "password")
+
+
+def sign_in_with_supabase(*, access_token: str, address: str, restaurant_id: int | None = None) -> SignedIn:
+    """Sign in a person whom Supabase knows, to a restaurant where they are a member already.
+
+    Call it outside of any scope: Supabase is asked over the network. Raises NotFound where Supabase is
+    off, SignInFailed, SupabaseAway or TooManyRequests; then what `sign_in_with_password` does.
+    """
+    if not settings.SUPABASE_URL:
+        raise NotFound
+    limit_address("supabase", address)
+    user = User.objects.filter(email_lower=verified_email(access_token).lower(), is_active=True).first()
+    if user is None:
+        raise SignInFailed("Nobody here has this e-mail address: ask a manager to add you to the team.")
+    update_last_login(User, user)
+    return _sign_in(user, restaurant_id, "supabase")
+
+
+def _sign_in(user: User, restaurant_id: int | None, method: str) -> SignedIn:
     workplace = _choose_workplace(my_restaurants(user.pk), restaurant_id)
     if workplace.status != "active":
         raise RestaurantSuspended
     with restaurant_scope(workplace.restaurant_id):
         membership = Membership.objects.select_related("restaurant").get(user=user)
-        return _start_session(membership, None, "password")
+        return _start_session(membership, None, method)
 
 
 def authenticate_person(*, email: str, password: str, address: str) -> User:
