@@ -262,6 +262,8 @@ def _problems(env: Env) -> list[str]:
         problems.append("SUPABASE_URL must begin with https://.")
     if env.payments.resend_api_key and env.payments.mail_from.endswith("@fynlo.example>"):
         problems.append("RESEND_FROM_EMAIL is not set.")
+    if env.demo:
+        problems.append("DEMO must be 0 in production: everybody knows the demonstration's passwords.")
     if env.error_detail:
         problems.append("ERROR_DETAIL_ENABLED must be 0 in production.")
     for name, url in (("BASE_URL", env.base_url), ("PLATFORM_URL", env.platform_url)):

@@ -95,8 +95,8 @@ ASGI_APPLICATION = "fynlo.asgi.application"
 
 # Rows
 
-# A server or a network that is gone without a word is noticed: on connecting after 5 seconds, on an idle
-# connection after a minute, with a question under way after 15 seconds, longer than statement_timeout.
+# A server or a network that is gone without a word is noticed: on connecting after 5 seconds, by a question
+# that does not get through after 15, while its answer is waited for after a minute.
 NETWORK_OPTIONS = {
     "connect_timeout": 5,
     "keepalives": 1,

@@ -80,6 +80,10 @@ def test_supabase_needs_its_public_key_and_https():
     assert "SUPABASE_URL must begin with https://" in problems(SUPABASE_URL="http://x.example")
 
 
+def test_production_is_no_demonstration():
+    assert "DEMO must be 0 in production" in problems(DEMO="1")
+
+
 def test_mail_in_production_says_whom_it_is_from():
     assert "RESEND_FROM_EMAIL is not set." in problems(RESEND_API_KEY="re_x")
 
