@@ -4,4 +4,4 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 colour=$(remembered active)
 version=$(remembered "$colour")
-driver_inside "$colour" verify_deployment --base-url "$(driver_address "$colour")" --expect-version "${version%%@*}" "$@"
+driver_verify "$colour" "${version%%@*}" "$@"

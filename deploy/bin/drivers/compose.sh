@@ -45,8 +45,12 @@ driver_inside() {
 
 driver_backup() { compose exec -T backup fynlo manage backup "$@"; }
 
-# Its address for those inside the network; nobody outside reaches it.
-driver_address() { echo "http://web-$1:8000"; }
+# From inside the network, where a colour is reached before anybody is sent to it.
+driver_verify() {
+    local colour=$1 expected=$2
+    shift 2
+    driver_inside "$colour" verify_deployment --base-url "http://web-$colour:8000" --expect-version "$expected" "$@"
+}
 
 driver_metrics() {
     compose exec -T "$1-$2" python -c \

@@ -30,6 +30,7 @@ class Stage:
         self.directory = directory
         self.database = database
         self.http, self.https, self.platform = free_port(), free_port(), free_port()
+        self.others: dict[str, int] = {}
         self.base_url = f"https://localhost:{self.https}"
         self.ports = {
             f"{service}_{colour}_PORT".upper(): str(free_port())
@@ -133,11 +134,13 @@ class Stage:
         )
         for path in (target / "conf.d").glob("*.conf"):
             text = path.read_text()
-            text = re.sub(r"listen \[::\]:(80|443)[^;]*;", "", text)
-            text = re.sub(r"listen 443\b", f"listen 127.0.0.1:{self.https}", text)
-            text = re.sub(r"listen 8081\b", f"listen 127.0.0.1:{free_port()}", text)
-            path.write_text(re.sub(r"listen 80\b", f"listen 127.0.0.1:{self.http}", text))
+            text = re.sub(r"listen \[::\]:\d+[^;]*;", "", text)
+            path.write_text(re.sub(r"listen (\d+)", lambda match: self._our_port(match[1]), text))
         return target / "nginx.conf"
+
+    def _our_port(self, port: str) -> str:
+        own = {"80": self.http, "443": self.https}.get(port) or self.others.setdefault(port, free_port())
+        return f"listen 127.0.0.1:{own}"
 
     def _on_loopback(self, match: re.Match[str]) -> str:
         return f"127.0.0.1:{self.port(match[1], match[2])}"
@@ -200,7 +203,7 @@ def set_stage() -> Iterator[Stage]:
                 stage.show_logs()
                 raise
             finally:
-                stage.shell("driver_stop blue; driver_stop green")
+                stage.shell("driver_stop blue; driver_stop green; _end worker")
     finally:
         drop_test_database(database)
         shutil.rmtree(directory, ignore_errors=True)
