@@ -52,7 +52,7 @@ class Guide:
 
 GUIDES = {
     Provider.STRIPE: Guide(
-        "Cards on a Stripe reader, on your own pages and by payment link, with your own keys.",
+        "Cards on a Stripe reader, on your own pages and by payment link.",
         {
             "secret_key": ("Secret key", "Begins with sk_ or rk_. At Stripe: Developers, API keys."),
             "publishable_key": ("Publishable key", "Begins with pk_; for payments on your own pages."),
@@ -139,8 +139,8 @@ class SettingsForm(forms.Form):
     priority = forms.IntegerField(
         min_value=0,
         max_value=100,
-        label="Order",
-        help_text="The account with the lowest number is asked first.",
+        label="Place in the row",
+        help_text="With several accounts the one with the lowest number is asked first.",
     )
     fee_percent = forms.DecimalField(
         min_value=Decimal(0),
@@ -151,20 +151,18 @@ class SettingsForm(forms.Form):
         help_text="An estimate for the reports, until the provider says what it kept.",
     )
 
-    location_id = forms.CharField(
-        max_length=80,
-        required=False,
-        label="Location ID",
-        help_text="Which of your places sells here. At Square: Settings, Business, Locations.",
-    )
-
     def __init__(self, *args: Any, currency: str, has_locations: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if not has_locations:
-            del self.fields["location_id"]
         self.fields["fee_fixed_minor"] = MoneyField(
             currency=currency, label=f"and for each payment ({currency})"
         )
+        if has_locations:
+            self.fields["location_id"] = forms.CharField(
+                max_length=80,
+                required=False,
+                label="Location ID",
+                help_text="Which of your places sells here. At Square: Settings, Business, Locations.",
+            )
 
     def clean_fee_fixed_minor(self) -> int:
         fee: int = self.cleaned_data["fee_fixed_minor"]
@@ -187,7 +185,7 @@ class ProviderAccountAdmin(OfficeAdmin):
     empty_text = "No card payments yet: an owner adds an account of Stripe, Square or SumUp."
     can_add = can_delete = False  # adding is the owner's, see below
     change_list_template = "backoffice/payment_accounts.html"
-    list_display = ["account", "standing", "readers", "key_hint", "priority"]
+    list_display = ["account", "standing", "readers", "key", "place"]
     list_display_links = ["account"]
     actions = None
 
@@ -201,12 +199,7 @@ class ProviderAccountAdmin(OfficeAdmin):
         return super().get_queryset(request).prefetch_related("terminals")
 
     def changelist_view(self, request: Any, extra_context: Any = None) -> Any:
-        more = {
-            "may_connect": is_owner(request) and keeping.may_connect_stripe(),
-            "may_connect_square": is_owner(request) and keeping.may_connect_square(),
-            "title": "Card payments",
-        }
-        return super().changelist_view(request, {**more, **(extra_context or {})})
+        return super().changelist_view(request, {"title": "Card payments", **(extra_context or {})})
 
     @admin.display(description="account", ordering="provider")
     def account(self, row: ProviderAccount) -> str:
@@ -219,6 +212,14 @@ class ProviderAccountAdmin(OfficeAdmin):
     @admin.display(description="card readers")
     def readers(self, row: ProviderAccount) -> str:
         return ", ".join(terminal.label for terminal in row.terminals.all() if terminal.is_active) or "none"
+
+    @admin.display(description="key ends in", empty_value="no key of its own")
+    def key(self, row: ProviderAccount) -> str | None:
+        return row.key_hint.removeprefix("…") or None
+
+    @admin.display(description="place in the row", ordering="priority")
+    def place(self, row: ProviderAccount) -> int:
+        return row.priority
 
     # The pages. Those in `networked_view` ask a provider.
 
@@ -283,6 +284,10 @@ class ProviderAccountAdmin(OfficeAdmin):
                 "may_connect": keeping.may_connect_stripe(),
                 "may_connect_square": keeping.may_connect_square(),
             }
+            shown["connectable"] = [
+                *([Provider.STRIPE] if shown["may_connect"] else []),
+                *([Provider.SQUARE] if shown["may_connect_square"] else []),
+            ]
             return self._render(request, "payment_account_add", "Take cards", shown)
         form = KeysForm(provider, request.POST if request.method == "POST" else None, for_new=True)
         title = f"Take cards with {Provider(provider).label}"
