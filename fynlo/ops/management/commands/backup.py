@@ -19,6 +19,7 @@ class Command(OpsCommand):
         "too. Exit codes: 0 done, 2 configured wrongly, 4 another run is under way, 5 not encrypted in "
         "production, 6 no database, or the backup is here and not off site."
     )
+    requires_system_checks: list[str] = []  # works also where the rest does not
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)

@@ -20,6 +20,7 @@ class Command(OpsCommand):
         "verified by a restore, and nothing at all while none was. Exit codes: 0 done, 2 configured wrongly, "
         "3 nothing was ever verified, 4 another run is under way, 6 the bucket does not answer."
     )
+    requires_system_checks: list[str] = []  # works also where the rest does not
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)

@@ -23,6 +23,7 @@ class Command(OpsCommand):
         "is not to be trusted, or its log ends before --to-time, 4 another restore is under way, 5 refused: "
         "something is there already, 6 the server or the bucket does not answer, 75 the database is in use."
     )
+    requires_system_checks: list[str] = []  # works also where the rest does not
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)

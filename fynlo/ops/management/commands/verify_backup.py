@@ -21,6 +21,7 @@ class Command(OpsCommand):
         "codes: 0 good, 2 configured wrongly, 3 not to be trusted, 4 another run is under way, 6 the server "
         "or the bucket does not answer."
     )
+    requires_system_checks: list[str] = []  # works also where the rest does not
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
