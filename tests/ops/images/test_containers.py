@@ -7,8 +7,10 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import secrets
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -21,10 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 from fynlo.tenancy.fields import uuid7
 from tests.databases import ROOT
-from tests.ops.images.engine import Engine, Images, build_images, engine, say
+from tests.ops.images.engine import Engine, Images, build_images, engine, program, say
 from tests.processes import free_port
 
 pytestmark = [
@@ -37,6 +41,7 @@ pytestmark = [
 VERSION, GIT_SHA = "1.0.0-test", "0123456789abcdef0123456789abcdef01234567"
 HOST = "pos.fynlo.test"
 APPLICATION = ("web-blue", "ws-blue", "platform", "worker", "beat", "backup")
+SECRET = re.compile(r"SECRET|PASSWORD|_KEYS?$|DATABASE_URL|REDIS_.*URL")
 SERVERS = ("postgres", "redis", "redis-cache", "nginx")
 
 
@@ -72,6 +77,19 @@ class Stack:
             )
         return done.stdout.strip()
 
+    def script(self, path: str, *arguments: str) -> str:
+        """One of the scripts in deploy/, with a docker that has compose."""
+        environment = {**self.engine.environment, **self.environment}
+        environment["PATH"] = f"{self.directory / 'bin'}:{environment['PATH']}"
+        done = subprocess.run(
+            [self.directory / path, *arguments], env=environment, capture_output=True, text=True
+        )
+        if done.returncode:
+            logs = self.compose("logs", "--no-color", "--tail", "30", check=False)
+            said = f"{done.stdout[-3000:]}\n{done.stderr[-4000:]}"
+            raise AssertionError(f"{path} ended with {done.returncode}:\n{said}\n{logs[-8000:]}")
+        return done.stdout
+
     def id(self, service: str) -> str:
         return self.compose("ps", "--quiet", "--all", service)
 
@@ -80,8 +98,7 @@ class Stack:
 
     def call(self, method: str, path: str, body: Any = None, token: str = "") -> tuple[int, Any, Any]:
         """Status, document (or bytes) and headers."""
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context = trusting()
         connection = http.client.HTTPSConnection(HOST, context=context, timeout=30)
         port = int(self.environment["FYNLO_HTTPS"])
         plain = socket.create_connection(("127.0.0.1", port), timeout=30)
@@ -97,6 +114,13 @@ class Stack:
         return answer.status, json.loads(data) if is_json else data, answer.headers
 
 
+def trusting() -> ssl.SSLContext:
+    """The certificate is one that nginx made itself."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     with engine() as running, tempfile.TemporaryDirectory(prefix="fynlo-stack-") as place:
@@ -105,14 +129,9 @@ def stack() -> Iterator[Stack]:
         directory.chmod(0o755)  # the containers' users look into it
         for part in ("docker", "deploy"):
             shutil.copytree(ROOT / part, directory / part, symlinks=True)
-        active = directory / "deploy/nginx/upstreams/active.conf"
-        active.unlink(missing_ok=True)
-        active.symlink_to("blue.conf")
-        if not (directory / "deploy/postgres/postgresql.conf").exists():  # XXX
-            (directory / "deploy/postgres").mkdir(exist_ok=True)
-            (directory / "deploy/postgres/postgresql.conf").write_text(
-                "listen_addresses='*'\nmax_connections=100\nhba_file='/var/lib/postgresql/data/pg_hba.conf'\nident_file='/var/lib/postgresql/data/pg_ident.conf'\n"
-            )
+        for left in (directory / "deploy/state").iterdir():  # by whoever deploys from this checkout
+            left.unlink()
+        docker_with_compose(directory)
         (directory / "log/nginx").mkdir(parents=True)
         values = environment_file(directory, running, images)
         made = Stack(running, images, directory, compose_environment(directory, images), values)
@@ -123,13 +142,25 @@ def stack() -> Iterator[Stack]:
             made.compose("--profile", "*", "down", "--volumes", "--timeout", "5", check=False)
 
 
+def docker_with_compose(directory: Path) -> None:
+    """`docker compose`, as hosts have it, of the two programs that are here."""
+    both = directory / "bin/docker"
+    both.parent.mkdir()
+    compose = Path(sys.executable).with_name("docker-compose")
+    both.write_text(
+        f'#!/bin/sh\n[ "$1" = compose ] || exec {program("docker")} "$@"\nshift\n'
+        f'exec {compose} --progress plain --ansi never "$@"\n'
+    )
+    both.chmod(0o755)
+
+
 def compose_environment(directory: Path, images: Images) -> dict[str, str]:
     """What docker/.env would say on a host."""
     return {
         "COMPOSE_PROJECT_NAME": f"fynlo-test-{secrets.token_hex(4)}",
         "FYNLO_VERSION": VERSION,
         "FYNLO_IMAGE": images.api.rpartition(":")[0],
-        "FYNLO_BACKUP_IMAGE": images.api.rpartition(":")[0],
+        "FYNLO_BACKUP_IMAGE": images.backup.rpartition(":")[0],
         "FYNLO_POSTGRES_IMAGE": images.postgres,
         "REDIS_IMAGE": images.servers,
         "NGINX_IMAGE": images.servers,
@@ -157,16 +188,19 @@ def environment_file(directory: Path, engine: Engine, images: Images) -> dict[st
 
 def start(stack: Stack) -> None:
     """As deploy/README.md says it for a new server, with a demonstration in the end."""
-    say("starting the database and both Redis")
-    stack.compose("up", "--detach", "--no-build", "--wait", "postgres", "redis", "redis-cache")
-    say("making roles and tables")
-    stack.compose("run", "--rm", "manage", "manage", "bootstrap_roles")
-    stack.compose("run", "--rm", "migrate", "manage", "migrate", "--verbosity", "0")
-    stack.compose("run", "--rm", "collect")
+    say("deploy/host/first-start.sh")
+    stack.script("deploy/host/first-start.sh", VERSION)
+    say("loading the demonstration")
     demo = ("-e", "ENVIRONMENT=development", "platform", "manage", "load_demo")
     stack.compose("run", "--rm", "--no-deps", *demo)
-    say("starting everything else")
-    stack.compose("--profile", "blue", "up", "--detach", "--no-build", "--wait", "--wait-timeout", "180")
+
+
+def sign_in(stack: Stack) -> tuple[str, str]:
+    """The owner's token, and the path of the restaurant."""
+    person = {"email": "owner@demo.example", "password": "demo-owner-2026"}
+    status, signed_in, _ = stack.call("POST", "/api/v1/sign-in", person)
+    assert status == 200, signed_in
+    return signed_in["token"], f"/api/v1/restaurants/{signed_in['restaurant']['id']}"
 
 
 def test_every_container_is_healthy(stack: Stack) -> None:
@@ -177,11 +211,7 @@ def test_every_container_is_healthy(stack: Stack) -> None:
 
 def test_an_order_goes_through(stack: Stack) -> None:
     """Through nginx with TLS to web, written by fynlo_app, paid and closed."""
-    status, signed_in, _ = stack.call(
-        "POST", "/api/v1/sign-in", {"email": "owner@demo.example", "password": "demo-owner-2026"}
-    )
-    assert status == 200, signed_in
-    token, base = signed_in["token"], f"/api/v1/restaurants/{signed_in['restaurant']['id']}"
+    token, base = sign_in(stack)
     menu = stack.call("GET", f"{base}/menu", token=token)[1]
     dishes = [item for category in menu["categories"] for item in category["items"]]
     chips = next(item for item in dishes if item["name"] == "Chips")
@@ -196,3 +226,199 @@ def test_an_order_goes_through(stack: Stack) -> None:
     assert (status, paid["change_minor"], paid["balance_due_minor"]) == (201, 100, 0), paid
     assert stack.call("POST", f"{base}/orders/{order['id']}/close", {}, token)[0] == 200
     assert stack.call("GET", f"{base}/orders/{order['id']}", token=token)[1]["status"] == "closed"
+
+
+def test_a_kitchen_screen_connects_through_nginx(stack: Stack) -> None:
+    """To the process for sockets, which tells a newcomer what there is."""
+    token, base = sign_in(stack)
+    port = int(stack.environment["FYNLO_HTTPS"])
+    with connect(
+        f"wss://{HOST}/ws/v1{base.removeprefix('/api/v1')}/kitchen",
+        sock=socket.create_connection(("127.0.0.1", port), timeout=30),
+        ssl=trusting(),
+        server_hostname=HOST,
+        subprotocols=[Subprotocol("fynlo.kitchen.v1")],
+        additional_headers={"Authorization": f"Bearer {token}"},
+    ) as screen:
+        screen.send(json.dumps({"t": "hello", "v": 1, "last_seq": 0, "epoch": None}))
+        first = json.loads(screen.recv(timeout=30))
+
+    assert (first["t"], first["v"]) == ("snapshot", 1)
+    assert first["seq"] > 0
+
+
+def test_the_release_says_what_it_is(stack: Stack) -> None:
+    """In its labels, and to everybody who asks."""
+    labels = json.loads(
+        stack.engine.docker("inspect", "--format", "{{json .Config.Labels}}", stack.images.api)
+    )
+
+    assert labels == {
+        "org.opencontainers.image.title": "Fynlo",
+        "org.opencontainers.image.version": VERSION,
+        "org.opencontainers.image.revision": GIT_SHA,
+        "org.opencontainers.image.created": "2026-11-24T12:00:00Z",
+    }
+    status, said, _ = stack.call("GET", "/version")
+    assert (status, said["version"], said["git_sha"], said["colour"]) == (200, VERSION, GIT_SHA, "blue")
+
+
+def test_nginx_serves_the_releases_static_files(stack: Stack) -> None:
+    """Under names that mean the same for ever, from the volume that `collect` fills."""
+    status, page, _ = stack.call("GET", "/admin/login/")
+    assert status == 200
+    sheet = re.search(rb'href="(/static/[^"]+\.[0-9a-f]{12}\.css)"', page)
+    assert sheet
+
+    status, _, headers = stack.call("GET", sheet[1].decode())
+    assert (status, headers["Server"]) == (200, "nginx")
+    assert headers.get_all("Cache-Control") == ["max-age=315360000", "public, immutable"]
+
+
+@pytest.mark.parametrize("service", APPLICATION)
+def test_a_process_can_do_nothing_to_its_host(stack: Stack, service: str) -> None:
+    """A number for a user, no capability, no way to get one, no system call of an administrator."""
+    status = stack.engine.docker("exec", stack.id(service), "cat", "/proc/1/status")
+    found = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+
+    # The backups' worker is the database's user, whose files it copies.
+    assert found["Uid"].split() == ["999" if service == "backup" else "10001"] * 4
+    assert found["Gid"].split() == ["10001"] * 4
+    assert {found[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
+    assert (found["NoNewPrivs"], found["Seccomp"]) == ("1", "2")
+
+
+@pytest.mark.parametrize("service", APPLICATION)
+def test_a_process_cannot_change_its_own_code(stack: Stack, service: str) -> None:
+    for path in ("/app/fynlo/settings.py", "/opt/venv/x", "/etc/x", "/run/secrets/SECRET_KEY"):
+        done = subprocess.run(
+            [program("docker"), "exec", stack.id(service), "sh", "-c", f": >{path}"],
+            env=stack.engine.environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode != 0, path
+        assert re.search("Read-only file system|Permission denied", done.stderr), path
+    assert stack.inspect(service)["HostConfig"]["ReadonlyRootfs"] is True
+
+
+def test_servers_run_without_root_too(stack: Stack) -> None:
+    """But nginx's parent, which opens the ports and reads the certificate with four capabilities."""
+    for service in ("postgres", "redis", "redis-cache"):
+        status = stack.engine.docker("exec", stack.id(service), "cat", "/proc/1/status")
+        assert re.search(r"(?m)^Uid:\t999\t999\t999\t999$", status), service
+        assert re.search(r"(?m)^CapEff:\t0{16}$", status), service
+    nginx = stack.engine.docker("exec", stack.id("nginx"), "cat", "/proc/1/status")
+    capabilities = int(dict(re.findall(r"(?m)^(\w+):\t(\w+)", nginx))["CapEff"], 16)
+    assert capabilities == 1 << 0 | 1 << 6 | 1 << 7 | 1 << 10  # CHOWN, SETGID, SETUID, NET_BIND_SERVICE
+
+
+def test_no_secret_can_be_seen_from_outside(stack: Stack) -> None:
+    """Not in the image's history or settings, not in what `docker inspect` says of a container."""
+    secret = {
+        name: value for name, value in stack.secrets.items() if SECRET.search(name) and len(value) >= 20
+    }
+    assert len(secret) >= 15
+    seen = stack.engine.docker("history", "--no-trunc", stack.images.api)
+    seen += stack.engine.docker("inspect", stack.images.api)
+    for service in (*APPLICATION, *SERVERS):
+        seen += json.dumps(stack.inspect(service))
+
+    assert [name for name, value in secret.items() if value in seen] == []
+    # And what each process has of them is a file's name.
+    environment = stack.engine.docker("exec", stack.id("web-blue"), "cat", "/proc/1/environ")
+    assert [name for name, value in secret.items() if value in environment] == []
+
+
+def test_each_role_has_its_own_secrets_only(stack: Stack) -> None:
+    held = {
+        service: set(stack.engine.docker("exec", stack.id(service), "ls", "/run/secrets").split())
+        for service in APPLICATION
+    }
+
+    for service in ("web-blue", "ws-blue", "worker", "beat"):
+        assert "DATABASE_URL" in held[service]
+        assert not {"ADMIN_DATABASE_URL", "MIGRATION_DATABASE_URL", "BACKUP_DATABASE_URL"} & held[service]
+    assert {name for name in held["platform"] if name.endswith("DATABASE_URL")} == {"PLATFORM_DATABASE_URL"}
+    assert "POSTGRES_PASSWORD" not in set().union(*held.values())
+
+
+def test_nothing_is_in_the_image_that_does_not_run(stack: Stack) -> None:
+    there = stack.engine.docker("run", "--rm", "--entrypoint", "ls", stack.images.api, "-A", "/app").split()
+    assert set(there) - {"__pycache__"} == {
+        *("accounts", "fynlo", "orders", "payments", "restaurants", "docker", "static", "templates"),
+        *("manage.py", "requirements.txt", "staticfiles"),
+    }
+    search = (
+        "find",
+        stack.images.api,
+        "/app",
+        "/opt/venv",
+        "-name",
+        ".env*",
+        "-o",
+        "-name",
+        ".git",
+        "-o",
+        "-name",
+        "*.pem",
+    )
+    found = stack.engine.docker("run", "--rm", "--entrypoint", *search).splitlines()
+    assert [path for path in found if "/site-packages/" not in path] == []
+    pip = stack.engine.docker("run", "--rm", "--entrypoint", "ls", stack.images.api, "/opt/venv/bin").split()
+    assert not {"pip", "pip3"} & set(pip)
+
+
+def test_an_unknown_role_is_refused(stack: Stack) -> None:
+    done = subprocess.run(
+        [program("docker"), "run", "--rm", stack.images.api, "webb"],
+        env=stack.engine.environment,
+        capture_output=True,
+        text=True,
+    )
+
+    assert (done.returncode, done.stderr) == (2, "fynlo: there is no role webb.\n")
+
+
+def test_redis_gives_nothing_away(stack: Stack) -> None:
+    """Without a password only PING; with the application's nothing that empties or lists everything."""
+
+    def ask(service: str, *command: str, password: str = "") -> str:
+        login = f"REDISCLI_AUTH={password}"
+        user = ("--user", "fynlo") if password else ()
+        return stack.compose("exec", "-T", "-e", login, service, "redis-cli", *user, *command, check=False)
+
+    password = stack.secrets["REDIS_PASSWORD"]
+    for service in ("redis", "redis-cache"):
+        assert ask(service, "ping") == "PONG"
+        assert ask(service, "get", "x").startswith("NOPERM")
+        assert ask(service, "set", "x", "1", password=password) == "OK"
+        for forbidden in (
+            ["flushall"],
+            ["keys", "*"],
+            ["config", "get", "*"],
+            ["shutdown"],
+        ):
+            assert ask(service, *forbidden, password=password).startswith("NOPERM"), forbidden
+        assert ask(service, "del", "x", password=password) == "1"
+    policies = [
+        re.search(r"(?m)^maxmemory_policy:(\S+)", ask(name, "info", "memory", password=password))
+        for name in ("redis", "redis-cache")
+    ]
+    assert [policy and policy[1] for policy in policies] == ["noeviction", "allkeys-lru"]
+
+
+def test_a_worker_that_dies_is_seen(stack: Stack) -> None:
+    """The health check asks the process itself, so it fails where the process does not answer."""
+    worker = stack.id("worker")
+    check = [program("docker"), "exec", worker, "python", "/app/docker/api/healthcheck.py"]
+    assert subprocess.run(check, env=stack.engine.environment).returncode == 0
+
+    pids = stack.engine.docker("top", worker, "-o", "pid,args").splitlines()[1:]
+    celery = next(line.split()[0] for line in pids if "celery" in line and "docker-init" not in line)
+    os.kill(int(celery), signal.SIGSTOP)
+    try:
+        done = subprocess.run(check, env=stack.engine.environment, capture_output=True, text=True)
+    finally:
+        os.kill(int(celery), signal.SIGCONT)
+    assert (done.returncode, done.stderr) == (1, "timed out\n")

@@ -5,7 +5,6 @@ if [[ ! -s $PGDATA/PG_VERSION ]]; then
     # shellcheck disable=SC2086 # the variable holds several options
     initdb --username postgres --pwfile "$POSTGRES_PASSWORD_FILE" --auth-local trust --auth-host scram-sha-256 \
         ${POSTGRES_INITDB_ARGS:-} >/dev/null
-    echo 'host all all all scram-sha-256' >>"$PGDATA/pg_hba.conf"
     pg_ctl --wait --options "-c listen_addresses=" start >/dev/null
     createdb --username postgres "$POSTGRES_DB"
     pg_ctl --wait --mode fast stop >/dev/null
