@@ -59,6 +59,8 @@ def another_host(socket: Path) -> Iterator[tuple[str, str]]:
             yield name, theirs
             proxy.kill()
     finally:
+        # The link by itself: connections that nobody answers would keep the namespace for a while.
+        subprocess.run(["ip", "link", "delete", f"fy{number}a"], capture_output=True)
         ip("netns", "delete", name)
 
 
