@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -202,6 +203,26 @@ def test_a_cut_wire_loses_and_doubles_nothing(screen, till, servers):
     screen.shows("T2", "T3")
     screen.has_sent_all()
     assert till.statuses() == ["bumped", "open", "open"]
+
+
+def test_a_server_that_is_about_to_stop_is_left_calmly(screen, till, servers):
+    """No flicker of CONNECTING, nothing missed: during every deployment cooks look at this."""
+    _, sockets, _ = servers
+    till.order("T1")
+    screen.shows("T1")
+    screen.is_in_state("live")
+    screen.page.evaluate(
+        """() => {
+            window.states = [];
+            const note = () => window.states.push(document.body.dataset.state);
+            new MutationObserver(note).observe(document.body, { attributeFilter: ["data-state"] });
+        }"""
+    )
+    with screen.page.expect_websocket():
+        sockets.process.send_signal(signal.SIGUSR1)
+    till.order("T2")
+    screen.shows("T1", "T2")
+    assert set(screen.page.evaluate("window.states")) == {"live"}
 
 
 def test_without_sockets_the_screen_asks_by_http(screen, till, servers):
