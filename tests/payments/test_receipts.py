@@ -379,7 +379,8 @@ def test_a_guest_sees_the_bill_of_their_part_before_paying(restaurant, waiter, t
     page = till.get(f"orders/{bill['id']}/parts/{second['id']}/bill/print", Accept="text/html")
     assert (page.status_code, page["Content-Type"]) == (200, "text/html; charset=utf-8")
     text = words(page.content.decode())
-    assert "Bill, not a receipt For Seat 2" in text
+    assert "Bill For Seat 2" in text
+    assert "This is no receipt and no VAT invoice" in text
     assert "1 Lager 6.10 Total £6.10 Payments Paid £6.10 Due £0.00 VAT included" in text
     assert "A 20% 5.08 1.02 6.10" in text
 
