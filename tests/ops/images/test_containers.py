@@ -28,7 +28,7 @@ from websockets.typing import Subprotocol
 
 from fynlo.tenancy.fields import uuid7
 from tests.databases import ROOT
-from tests.ops.images.engine import Engine, Images, build_images, engine, program, say
+from tests.ops.images.engine import Engine, Images, build_api, build_images, engine, program, say
 from tests.processes import free_port
 
 pytestmark = [
@@ -174,16 +174,19 @@ def compose_environment(directory: Path, images: Images) -> dict[str, str]:
 
 def environment_file(directory: Path, engine: Engine, images: Images) -> dict[str, str]:
     """A new installation's, made by the image itself and put in place as on a host; returns its values."""
-    text = engine.docker(
-        "run", "--rm", "--read-only", "--network", "none", images.api, "manage", "generate_secrets"
+    command = ("run", "--rm", "--read-only", "--network", "none", images.api, "manage", "generate_secrets")
+    made = subprocess.run(
+        [program("docker"), *command], env=engine.environment, capture_output=True, text=True, check=True
     )
+    text = made.stdout
     text = text.replace("\nBASE_URL=\n", f"\nBASE_URL=https://{HOST}\n")
     path = directory / "environment"
     path.write_text(text)
     subprocess.run([ROOT / "deploy/host/install-secrets", path, directory / "etc"], check=True)
     path.unlink()
     lines = [line.partition("=") for line in text.splitlines() if line and not line.startswith("#")]
-    return {name: value for name, _, value in lines if value}
+    (identity,) = re.findall(r"AGE-SECRET-KEY-\w+", made.stderr)  # shown once, on the terminal
+    return {name: value for name, _, value in lines if value} | {"BACKUP_AGE_IDENTITY": identity}
 
 
 def start(stack: Stack) -> None:
@@ -422,3 +425,40 @@ def test_a_worker_that_dies_is_seen(stack: Stack) -> None:
     finally:
         os.kill(int(celery), signal.SIGCONT)
     assert (done.returncode, done.stderr) == (1, "timed out\n")
+
+
+def test_a_backup_is_taken_and_restored(stack: Stack) -> None:
+    """By the backups' container, which reads the database's files; the private key comes for this once."""
+    stack.compose("exec", "-T", "backup", "fynlo", "manage", "backup", "--kind", "logical")
+    key = f"BACKUP_AGE_IDENTITY={stack.secrets['BACKUP_AGE_IDENTITY']}"
+    verify = ("fynlo", "manage", "verify_backup", "--latest", "--restore", "--json")
+
+    outcome = json.loads(stack.compose("exec", "-T", "-e", key, "backup", *verify))
+
+    (verified,) = outcome["backups"]
+    assert (outcome["exit"], verified["kind"]) == (0, "logical")
+    assert verified["rows"] > 100
+
+
+def test_the_next_release_comes_and_goes_by_its_scripts(stack: Stack) -> None:
+    """deploy.sh with its own driver: green serves, blue is kept; rollback.sh: blue again, with all orders."""
+    following = "1.0.1-test"
+    image = build_api(stack.engine, stack.images.debian, stack.images.wheels, following, GIT_SHA)
+    stack.engine.docker("tag", stack.images.backup, f"{stack.images.backup.rpartition(':')[0]}:{following}")
+    token, base = sign_in(stack)
+    before = stack.call("GET", f"{base}/orders", token=token)[1]
+
+    stack.script("deploy/bin/deploy.sh", following, "--bake", "5")
+
+    assert image.endswith(f":{following}")
+    said = stack.call("GET", "/version")[1]
+    assert (said["version"], said["colour"]) == (following, "green")
+    assert stack.inspect("web-blue")["State"]["Status"] == "exited"
+    assert stack.inspect("worker")["Config"]["Image"] == image
+    assert stack.call("GET", f"{base}/orders", token=token)[1] == before
+
+    stack.script("deploy/bin/rollback.sh")
+
+    said = stack.call("GET", "/version")[1]
+    assert (said["version"], said["colour"]) == (VERSION, "blue")
+    assert stack.call("GET", f"{base}/orders", token=token)[1] == before
