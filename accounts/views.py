@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 from fynlo.api.address import client_address
 from fynlo.api.pagination import CursorPagination
 from fynlo.api.views import RestaurantView
+from fynlo.logs import set_caller
 from fynlo.ratelimit import limit
 from fynlo.tenancy.scope import restaurant_scope
 
@@ -77,6 +78,7 @@ class PasswordSignInView(APIView):
     def post(self, request: Any) -> Response:
         fields = valid(serializers.PasswordSignInSerializer, request)
         signed_in = services.sign_in_with_password(**fields, address=client_address(request))
+        set_caller(signed_in.staff)
         return Response(serializers.SignedInSerializer(signed_in).data)
 
 
@@ -100,6 +102,7 @@ class SupabaseSignInView(APIView):
     def post(self, request: Any) -> Response:
         fields = valid(serializers.SupabaseSignInSerializer, request)
         signed_in = services.sign_in_with_supabase(**fields, address=client_address(request))
+        set_caller(signed_in.staff)
         return Response(serializers.SignedInSerializer(signed_in).data)
 
 
@@ -120,6 +123,7 @@ class PinSignInView(RecordsLockout):
         limit("pin", str(request.user.device_id))
         fields = valid(serializers.PinSignInSerializer, request)
         signed_in = services.sign_in_with_pin(request.user, **fields, address=client_address(request))
+        set_caller(signed_in.staff)
         return Response(serializers.SignedInSerializer(signed_in).data)
 
 

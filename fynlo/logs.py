@@ -65,7 +65,7 @@ def log_request(request: HttpRequest, status: int, started: float) -> None:
     The route, never the address: that may hold what nobody else should read.
     """
     match = request.resolver_match
-    route = match.route if match else ""
+    route = match.route if match else None
     if status == 200 and route in PROBES:
         return
     caller = _caller.get()
