@@ -386,10 +386,10 @@ def test_an_unknown_role_is_refused(stack: Stack) -> None:
 def test_redis_gives_nothing_away(stack: Stack) -> None:
     """Without a password only PING; with the application's nothing that empties or lists everything."""
 
-    def ask(service: str, *command: str, password: str = "") -> str:
-        login = f"REDISCLI_AUTH={password}"
-        user = ("--user", "fynlo") if password else ()
-        return stack.compose("exec", "-T", "-e", login, service, "redis-cli", *user, *command, check=False)
+    def ask(service: str, *command: str, password: str = "", user: str = "fynlo") -> str:
+        login = ("-e", f"REDISCLI_AUTH={password}")
+        who = ("--user", user) if password else ()
+        return stack.compose("exec", "-T", *login, service, "redis-cli", *who, *command, check=False)
 
     password = stack.secrets["REDIS_PASSWORD"]
     for service in ("redis", "redis-cache"):
@@ -409,6 +409,10 @@ def test_redis_gives_nothing_away(stack: Stack) -> None:
         for name in ("redis", "redis-cache")
     ]
     assert [policy and policy[1] for policy in policies] == ["noeviction", "allkeys-lru"]
+    watching = {"password": stack.secrets["REDIS_MONITOR_PASSWORD"], "user": "monitor"}
+    assert ask("redis", "llen", "celery", **watching).isdigit()
+    assert ask("redis", "config", "get", "maxmemory", **watching).split() == ["maxmemory", str(256 << 20)]
+    assert ask("redis", "lpush", "celery", "x", **watching).startswith("NOPERM")
 
 
 def test_a_worker_that_dies_is_seen(stack: Stack) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fynlo.ops import env_file
 from tests.databases import ROOT
 
 BIN = Path(sys.executable).parent
@@ -215,6 +216,72 @@ def test_what_is_mounted_from_the_repository_exists(file: Path, host: dict[str, 
 
     assert len(ours) >= 4
     assert [str(source) for source in ours if not source.exists()] == []
+
+
+def test_who_watches_is_shut_in_too(host: dict[str, str]) -> None:
+    """Pages only for whoever is on the host; Docker's socket and the host's processes for one each."""
+    files = [ROOT / "docker/compose.yaml", ROOT / "docker/compose.monitoring.yaml"]
+    application = set(read_compose(host, files[0])["services"])
+    services = read_compose(host, *files)["services"]
+    watchers = {name: service for name, service in services.items() if name not in application}
+
+    assert len(watchers) == 10
+    for name, service in watchers.items():
+        assert (service["cap_drop"], service.get("cap_add"), service["read_only"]) == (["ALL"], None, True), (
+            name
+        )
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["networks"] == {"monitoring": None}, name
+        assert {"cpus", "memory", "pids"} <= set(service["deploy"]["resources"]["limits"]), name
+    ports = {
+        (name, port["host_ip"]) for name, service in watchers.items() for port in service.get("ports", [])
+    }
+    assert ports == {("prometheus", "127.0.0.1"), ("grafana", "127.0.0.1")}
+    sources = {
+        name: {volume["source"] for volume in service.get("volumes", [])}
+        for name, service in watchers.items()
+    }
+    assert [name for name, found in sources.items() if "/var/run/docker.sock" in found] == ["alloy"]
+    assert [name for name, found in sources.items() if "/" in found] == ["node-exporter"]
+    assert [name for name, service in watchers.items() if service.get("pid")] == ["node-exporter"]
+
+
+def test_everything_that_prometheus_asks_is_there(host: dict[str, str]) -> None:
+    """Each name in its configuration is a service that is on its network."""
+    files = [ROOT / "docker/compose.yaml", ROOT / "docker/compose.monitoring.yaml"]
+    services = read_compose(host, *files)["services"]
+    text = (ROOT / "deploy/monitoring/prometheus.yml").read_text()
+    asked = set(re.findall(r'"(?:redis://)?([a-z][a-z-]+):\d+"', text)) - {"localhost"}
+
+    assert len(asked) >= 15
+    assert (
+        sorted(asked - {name for name, s in services.items() if "monitoring" in s.get("networks", ())}) == []
+    )
+
+
+# --- DigitalOcean's variant
+
+
+def test_the_app_platform_spec() -> None:
+    """One image; the schema is expanded before; no variable that nobody reads, and no secret in it."""
+    spec = yaml.safe_load((ROOT / "deploy/do/app.yaml").read_text())
+    parts = spec["services"] + spec["workers"] + spec["jobs"]
+
+    known = {"name", "region", "envs", "services", "workers", "jobs", "ingress", "domains", "alerts"}
+    assert set(spec) == known  # doctl refuses any other
+    assert {part["name"]: part["run_command"] for part in parts} == {
+        **{name: f"fynlo {name}" for name in ("web", "ws", "platform", "worker", "beat")},
+        "migrate": "fynlo migrate --phase expand",
+    }
+    assert spec["jobs"][0]["kind"] == "PRE_DEPLOY"
+    assert {part["image"]["repository"] for part in parts} == {"fynlo", "fynlo-backup"}
+    assert len({part["image"]["tag"] for part in parts}) == 1
+    variables = [variable for part in (spec, *parts) for variable in part.get("envs", [])]
+    read = {variable.name for section in env_file.SECTIONS.values() for variable in section}
+    assert sorted({variable["key"] for variable in variables} - read) == []
+    assert {v["value"] for v in variables if v.get("type") == "SECRET"} == {"SET ME"}
+    beat = next(part for part in parts if part["name"] == "beat")
+    assert beat["instance_count"] == 1
 
 
 # --- scripts and workflows
