@@ -2,11 +2,10 @@
 # How deploy/bin starts, asks and stops the processes: containers of docker/compose.yaml.
 # Another driver defines the same functions; DEPLOY_DRIVER names its file.
 
-# What is not this release's concern needs some version too, only to be read.
-# The backups' image has a digest of its own, so it goes by the version alone.
+# What is not this release's concern needs some version too, only to be read. A digest is of one image only.
 compose() {
     local release=${version:-$(remembered "$(remembered active)")}
-    FYNLO_VERSION=$release FYNLO_BACKUP_VERSION=${release%%@*} \
+    FYNLO_VERSION=$release FYNLO_BACKUP_VERSION=${FYNLO_BACKUP_VERSION:-${release%%@*}} \
         docker compose --file "$ROOT/docker/compose.yaml" --profile blue --profile green --profile tools "$@" 9>&-
 }
 ETC=${FYNLO_ETC:-/etc/fynlo}

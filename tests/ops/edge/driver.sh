@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # deploy/bin's driver for tests: a colour is a granian and a daphne on loopback, a version a folder of code.
-# There is one worker, and no console. tests/ops/edge/stage.py sets EDGE (its folder), PYTHON, BASE_URL, MIGRATION_DATABASE_URL and the ports.
+# There is one worker, and no console. stage.py sets EDGE (its folder), PYTHON, BASE_URL, the logins and ports.
 
 port() {
     local name="${1^^}_${2^^}_PORT"
@@ -67,7 +67,6 @@ _end() {
 driver_manage() {
     local version=$1
     shift
-    [[ -e $EDGE/releases/$version/fynlo/ops/management/commands/$1.py ]] || { echo "SHIM $1"; return 0; }
     (cd "$EDGE/releases/$version" && VERSION=$version DB_ROLE=migrator "$PYTHON" manage.py "$@" 9>&-)
 }
 
@@ -75,14 +74,13 @@ driver_inside() {
     local colour=$1 version
     shift
     version=$(remembered "$colour")
-    [[ -e $EDGE/releases/$version/fynlo/ops/management/commands/$1.py ]] || { echo "SHIM $1"; return 0; }
     (cd "$EDGE/releases/$version" && VERSION=$version COLOUR=$colour "$PYTHON" manage.py "$@" 9>&-)
 }
 
 # All but what depends on how busy this machine is.
 driver_verify() {
     driver_inside "$1" verify_deployment --json --base-url "http://127.0.0.1:$(port web "$1")" \
-        --ws-url "ws://127.0.0.1:$(port ws "$1")/ws/probe" --expect-version "$2" >"$EDGE/verified" || true
+        --ws-url "ws://127.0.0.1:$(port ws "$1")" --expect-version "$2" >"$EDGE/verified" || true
     "$PYTHON" -c 'import json, sys
 failed = [c["name"] for c in json.load(sys.stdin)["checks"] if c["status"] == "fail"]
 sys.exit(f"failed: {failed}" if set(failed) - {"speed"} else 0)' <"$EDGE/verified"

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import os
+import random
 import re
 import shutil
 import signal
@@ -17,7 +18,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.databases import ROOT, create_test_database, drop_test_database, role_url
-from tests.processes import free_port
 
 COLOURS = ("blue", "green")
 NOT_CODE = shutil.ignore_patterns(".*", "__pycache__", "tests", "docker", "deploy", "docs", "*.log")
@@ -29,11 +29,11 @@ class Stage:
     def __init__(self, directory: Path, database: str) -> None:
         self.directory = directory
         self.database = database
-        self.http, self.https, self.platform = free_port(), free_port(), free_port()
+        self.http, self.https, self.platform = quiet_port(), quiet_port(), quiet_port()
         self.others: dict[str, int] = {}
         self.base_url = f"https://localhost:{self.https}"
         self.ports = {
-            f"{service}_{colour}_PORT".upper(): str(free_port())
+            f"{service}_{colour}_PORT".upper(): str(quiet_port())
             for service in ("web", "ws", "metrics_web", "metrics_ws")
             for colour in COLOURS
         }
@@ -139,7 +139,7 @@ class Stage:
         return target / "nginx.conf"
 
     def _our_port(self, port: str) -> str:
-        own = {"80": self.http, "443": self.https}.get(port) or self.others.setdefault(port, free_port())
+        own = {"80": self.http, "443": self.https}.get(port) or self.others.setdefault(port, quiet_port())
         return f"listen 127.0.0.1:{own}"
 
     def _on_loopback(self, match: re.Match[str]) -> str:
@@ -174,6 +174,15 @@ class Stage:
         for log in sorted([*self.directory.glob("*.log"), self.directory / "logs/nginx.log"]):
             if log.exists():
                 print(f"--- {log.name}\n{log.read_text(errors='replace')[-3000:]}")
+
+
+def quiet_port() -> int:
+    """A free port below those that outgoing connections take: a colour must find its own still free."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until_listening(port: int) -> None:
