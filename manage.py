@@ -11,6 +11,8 @@ from django.core.management import execute_from_command_line
 # Commands that another login than the application's runs.
 ROLES = {
     "migrate": "migrator",
+    "migrate_safely": "migrator",
+    "rollback_migration": "migrator",
     "makemigrations": "migrator",
     "sqlmigrate": "migrator",
     "load_demo": "platform",
@@ -25,6 +27,10 @@ ROLES = {
     "verify_backup": "backup",
 }
 
+# Commands that make the environment, and so run without one.
+BEFORE_ALL = {"generate_secrets", "rotate_secret"}
+NOWHERE = {"DATABASE_URL": "postgresql:///", "REDIS_URL": "redis://", "ENVIRONMENT": "development"}
+
 
 def use_running_server() -> None:
     """Where no DATABASE_URL is set, take the environment of the `script/server` of this checkout."""
@@ -38,5 +44,7 @@ def use_running_server() -> None:
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fynlo.settings")
+    if len(sys.argv) > 1 and sys.argv[1] in BEFORE_ALL:
+        os.environ.update(NOWHERE)
     use_running_server()
     execute_from_command_line(sys.argv)

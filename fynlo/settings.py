@@ -232,6 +232,7 @@ def _backup(task: str, hours: float, schedule: crontab | float, **kwargs: Any) -
     return {"task": f"fynlo.ops.tasks.{task}", "schedule": schedule, "kwargs": kwargs, "options": options}
 
 
+CELERY_TASK_ROUTES = {"fynlo.ops.tasks.*backup*": "backup", "fynlo.ops.tasks.ship_wal": "backup"}
 if PRODUCTION or ENV.backup.directory:
     CELERY_BEAT_SCHEDULE |= {
         "dump database": _backup("run_backup", 6, crontab(hour=3, minute=30), kind="logical"),

@@ -48,7 +48,12 @@ class OpsError(Exception):
 
 
 class OpsCommand(BaseCommand):
-    """Subclasses define `run(**options) -> Outcome` and may raise OpsError; `self.say` shows progress."""
+    """Subclasses define `run(**options) -> Outcome` and may raise OpsError; `self.say` shows progress.
+
+    `keeps_record = False` is for what runs where there is no database yet.
+    """
+
+    keeps_record = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="Print the outcome as JSON.")
@@ -68,14 +73,16 @@ class OpsCommand(BaseCommand):
         except OperationalError as error:
             outcome = Outcome(f"The database does not answer: {error}", code=Exit.UNREACHABLE)
         except Exception as error:
-            record_run(name, started, Outcome(f"{type(error).__name__}: {error}", code=Exit.ERROR))
+            if self.keeps_record:
+                record_run(name, started, Outcome(f"{type(error).__name__}: {error}", code=Exit.ERROR))
             raise
         seconds = time.monotonic() - clock
         logger.log(
             logging.INFO if outcome.code == Exit.OK else logging.ERROR,
             *("%s ended with %s after %.1f s: %s", name, outcome.code.value, seconds, outcome.message),
         )
-        record_run(name, started, outcome)
+        if self.keeps_record:
+            record_run(name, started, outcome)
         self._print(name, outcome, seconds, as_json=options["json"])
         if outcome.code != Exit.OK:
             sys.exit(outcome.code.value)

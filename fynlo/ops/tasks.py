@@ -29,13 +29,13 @@ def measure_backups() -> None:
     watching.measure_backups()
 
 
-@shared_task(queue="backup", time_limit=HOURS * 3600)
+@shared_task(time_limit=HOURS * 3600)
 def run_backup(kind: str) -> None:
     """Take a backup."""
     _command("backup", kind=kind, reason="by the clock")
 
 
-@shared_task(queue="backup", time_limit=HOURS * 3600)
+@shared_task(time_limit=HOURS * 3600)
 def verify_backup(*, restore: bool) -> None:
     """Check the newest backups; with `restore` by restoring them, where the private key is."""
     if restore and not settings.ENV.backup.identity:
@@ -44,13 +44,13 @@ def verify_backup(*, restore: bool) -> None:
     _command("verify_backup", latest=True, restore=restore)
 
 
-@shared_task(queue="backup", time_limit=HOURS * 3600)
+@shared_task(time_limit=HOURS * 3600)
 def prune_backups() -> None:
     """Remove the backups that nothing asks for any more."""
     _command("prune_backups")
 
 
-@shared_task(queue="backup", time_limit=HOURS * 3600)
+@shared_task(time_limit=HOURS * 3600)
 def ship_wal() -> None:
     """Bring the write-ahead log of the last minute off site."""
     from .backup import wal
@@ -80,3 +80,14 @@ def _command(name: str, **options: Any) -> None:
 
 class CommandFailed(Exception):
     """An operations command that the clock ran did not end well; its own line in the log says why."""
+
+
+@shared_task(expires=60)
+def echo(token: str) -> None:
+    """Answer verify_deployment, which waits for this at the other end of the queue."""
+    from fynlo.redis_servers import connect
+
+    with connect(settings.REDIS_URL, socket_timeout=5, socket_connect_timeout=2) as client:
+        key = f"fynlo:echo:{token}"
+        client.rpush(key, token)
+        client.expire(key, 60)
