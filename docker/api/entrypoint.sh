@@ -39,7 +39,7 @@ case $role in
         ;;
     platform) serve_wsgi 8002 1 "$@" ;;
     worker) exec celery -A fynlo --quiet worker --queues celery --concurrency "${WORKER_CONCURRENCY:-4}" "$@" ;;
-    backup) exec celery -A fynlo --quiet worker --queues backup --concurrency 1 "$@" ;;
+    backup) exec celery -A fynlo --quiet worker --queues backup --concurrency 3 "$@" ;;
     beat) exec celery -A fynlo --quiet beat --pidfile= --schedule /tmp/beat-schedule "$@" ;;
     migrate) exec python manage.py migrate_safely "$@" ;;
     # Names carry a hash of their content, so that the files of two releases live side by side.

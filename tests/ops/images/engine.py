@@ -67,7 +67,7 @@ def engine() -> Iterator[Engine]:
         yield given
         return
     if os.geteuid() != 0 or not shutil.which("dockerd", path=SYSTEM_PATH):
-        pytest.skip("NO CONTAINERS TESTED: no Docker engine runs here, and only root can start one")
+        pytest.skip("NO CONTAINERS TESTED: no Docker engine runs here, and none can be started")
     with tempfile.TemporaryDirectory(prefix="fynlo-docker-") as directory, own_engine(Path(directory)) as own:
         yield own
 
