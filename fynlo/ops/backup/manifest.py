@@ -58,7 +58,7 @@ SELECT format('policy %s on %s: permissive %s, %s for %s using %s check %s', pol
 UNION ALL
 SELECT format('constraint %s on %s: %s, validated %s', conname, ours.name, pg_get_constraintdef(con.oid),
               convalidated)
-  FROM pg_constraint con JOIN ours ON ours.oid = conrelid
+  FROM pg_constraint con JOIN ours ON ours.oid = conrelid WHERE contype <> 'n'  -- new in 18; a column's line
 UNION ALL
 SELECT format('index: %s, valid %s', pg_get_indexdef(indexrelid), indisvalid)
   FROM pg_index JOIN ours ON ours.oid = indrelid
