@@ -35,3 +35,5 @@ RULES
 fi
 ufw --force enable >/dev/null
 ufw reload >/dev/null
+# The rules above begin with an empty chain, and fail2ban's bans hang from it too.
+systemctl try-restart fail2ban
