@@ -41,7 +41,7 @@ driver_start() {
 }
 
 _ready() {
-    local deadline=$((SECONDS + 90))
+    local deadline=$((SECONDS + 300)) # on a machine with much else to do
     until curl --silent --fail --max-time 5 --output /dev/null "http://127.0.0.1:$1/health"; do
         ((SECONDS < deadline)) || return 1
         sleep 0.2

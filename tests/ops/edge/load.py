@@ -120,7 +120,7 @@ class Till(threading.Thread):
     ) -> http.client.HTTPResponse:
         if self.connection is None:
             self.connection = http.client.HTTPSConnection(
-                self.place.hostname or "", self.place.port, timeout=40, context=self.tls
+                self.place.hostname or "", self.place.port, timeout=60, context=self.tls
             )
         self.connection.request(method, path, data, headers)
         return self.connection.getresponse()

@@ -83,7 +83,7 @@ class Stage:
             env=self.environment | environment,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=1200,
         )
         print(f"$ {script} {' '.join(arguments)}\n{done.stdout}{done.stderr}")
         return done
@@ -91,7 +91,7 @@ class Stage:
     def shell(self, commands: str) -> None:
         """What somebody does by hand, with the driver's functions."""
         source = f"source {ROOT}/deploy/bin/lib.sh"
-        subprocess.run(["bash", "-c", f"{source}\n{commands}"], env=self.environment, check=True, timeout=180)
+        subprocess.run(["bash", "-c", f"{source}\n{commands}"], env=self.environment, check=True, timeout=600)
 
     def manage(self, role: str, *arguments: str) -> None:
         environment = self.environment | {"DB_ROLE": role, "DATABASE_URL": role_url(role, self.database)}

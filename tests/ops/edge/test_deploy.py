@@ -13,7 +13,7 @@ from tests.databases import ROOT
 from .stage import Stage, set_stage
 
 pytestmark = [
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(not shutil.which("nginx"), reason="no nginx here: script/tools edge, as root"),
 ]
 
