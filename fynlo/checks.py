@@ -3,17 +3,18 @@
 import importlib.util
 import os
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
+
+from fynlo.redis_servers import identity
 
 
 @register()
 def check_redis(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """A cache that may evict anything must not share its memory with work that waits in queues."""
-    cache = str(settings.CACHES["default"]["LOCATION"])
-    if not settings.PRODUCTION or settings.REDIS_SINGLE or _server(cache) != _server(settings.REDIS_URL):
+    is_same = identity(settings.REDIS_CACHE_URL) == identity(settings.REDIS_URL)
+    if not settings.PRODUCTION or settings.REDIS_SINGLE or not is_same:
         return []
     return [
         Error(
@@ -49,11 +50,3 @@ def check_supabase(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             id="fynlo.W002",
         )
     ]
-
-
-def _server(url: str) -> tuple[str, int | None, str]:
-    """Which server an address names, whatever its database number and login."""
-    parts = urlsplit(url)
-    if parts.scheme == "unix":
-        return "", None, parts.path
-    return (parts.hostname or "").lower(), parts.port or 6379, ""

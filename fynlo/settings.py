@@ -6,6 +6,7 @@ from typing import Any
 from celery.schedules import crontab
 from psycopg.conninfo import conninfo_to_dict
 
+from fynlo import redis_servers
 from fynlo.env import read_env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -145,32 +146,14 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Queue and cache
 
 REDIS_URL = ENV.redis_url
+REDIS_CACHE_URL = ENV.redis_cache_url
 REDIS_SINGLE = ENV.redis_single
 CACHES = {
-    "default": {
-        "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": ENV.redis_cache_url,
-        "KEY_PREFIX": "fynlo",
-        "KEY_FUNCTION": "fynlo.tenancy.keys.cache_key",
-        "OPTIONS": {
-            "CLIENT_CLASS": "django_redis.client.DefaultClient",
-            "SOCKET_CONNECT_TIMEOUT": 0.5,
-            "SOCKET_TIMEOUT": 0.5,
-            "IGNORE_EXCEPTIONS": True,  # the service works on without its cache
-        },
-    },
+    "default": redis_servers.cache(
+        ENV.redis_cache_url, KEY_PREFIX="fynlo", KEY_FUNCTION="fynlo.tenancy.keys.cache_key"
+    ),
     # Counts of tries and of requests: where nothing is evicted, or a full cache would forget them.
-    "ratelimit": {
-        "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": ENV.redis_url,
-        "KEY_PREFIX": "fynlo",
-        "OPTIONS": {
-            "CLIENT_CLASS": "django_redis.client.DefaultClient",
-            "SOCKET_CONNECT_TIMEOUT": 0.5,
-            "SOCKET_TIMEOUT": 0.5,
-            "IGNORE_EXCEPTIONS": True,
-        },
-    },
+    "ratelimit": redis_servers.cache(ENV.redis_url, KEY_PREFIX="fynlo"),
 }
 DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
 RATELIMIT_USE_CACHE = "ratelimit"
@@ -179,7 +162,7 @@ RATE_LIMIT_FACTOR = ENV.rate_limit_factor
 
 CHANNEL_LAYERS: dict[str, object] = {}  # sockets follow the event log, see fynlo/events
 
-CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
+CELERY_BROKER_URL, _sentinel_options = redis_servers.broker(REDIS_URL)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_TIME_LIMIT = 300
@@ -193,6 +176,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_timeout": 30,
     "socket_connect_timeout": 2,
     "visibility_timeout": 3600,
+    **_sentinel_options,
 }
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {

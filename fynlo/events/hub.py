@@ -23,6 +23,8 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connections
 from prometheus_client import Counter
 
+from fynlo.redis_servers import connect_async
+
 from .poke import CHANNEL
 from .reading import Head, LoggedEvent, follows_on, read_events, read_heads
 
@@ -162,7 +164,7 @@ class Hub:
         while True:
             try:
                 async with (
-                    redis.asyncio.Redis.from_url(
+                    connect_async(
                         settings.REDIS_URL, socket_connect_timeout=2, health_check_interval=10
                     ) as client,
                     client.pubsub(ignore_subscribe_messages=True) as pokes,

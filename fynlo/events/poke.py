@@ -8,6 +8,8 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from fynlo.redis_servers import connect
+
 CHANNEL = "fynlo.poke"
 PAUSE_SECONDS = 1.0
 
@@ -17,7 +19,7 @@ _silent_until = 0.0
 @functools.cache
 def _client() -> redis.Redis:
     # One retry without a wait: after a restart of Redis each pooled connection fails once.
-    return redis.Redis.from_url(
+    return connect(
         settings.REDIS_URL,
         socket_timeout=0.25,
         socket_connect_timeout=0.25,

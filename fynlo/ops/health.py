@@ -10,6 +10,8 @@ from django.conf import settings
 from django.db import DatabaseError, connection, connections
 from django.http import HttpRequest, JsonResponse
 
+from fynlo.redis_servers import connect
+
 from .draining import is_draining
 from .schema.plan import before_contract, pending
 
@@ -37,7 +39,7 @@ def ready(request: HttpRequest) -> JsonResponse:
         for question in (
             _database_answers,
             functools.partial(_redis_answers, settings.REDIS_URL),
-            functools.partial(_redis_answers, str(settings.CACHES["default"]["LOCATION"])),
+            functools.partial(_redis_answers, settings.REDIS_CACHE_URL),
         )
     )
     checks = {"database": _result(database), "queue": _result(queue), "cache": _result(cache)}
@@ -92,7 +94,7 @@ def _database_answers() -> bool:
 
 
 def _redis_answers(url: str) -> bool:
-    with redis.Redis.from_url(url, socket_timeout=0.5, socket_connect_timeout=0.5) as client:
+    with connect(url, socket_timeout=0.5, socket_connect_timeout=0.5) as client:
         return bool(client.ping())
 
 

@@ -3,12 +3,13 @@
 import time
 from typing import Any
 
-import redis
 from celery import Celery, Task, states
 from celery.signals import task_postrun, task_prerun
 from django.conf import settings
 from django.db import connection, transaction
 from prometheus_client import Counter, Gauge, Histogram
+
+from fynlo.redis_servers import connect
 
 QUEUES = ("celery", "backup")
 
@@ -80,7 +81,7 @@ def measure_operations() -> None:
 
 
 def _measure_queues() -> None:
-    with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2) as client:
+    with connect(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2) as client:
         for queue in QUEUES:
             QUEUE_LENGTH.labels(queue).set(client.llen(queue))
 

@@ -114,12 +114,13 @@ def test_pages_carry_the_installation_s_name(settings):
         ("redis://redis:6380/0", False, []),
         ("redis://redis-cache:6379/0", False, []),
         ("redis://redis:6379/1", True, []),
+        ("sentinel://a:1,b:2/queue/0", False, []),
     ],
 )
 def test_queue_and_cache_are_two_servers_in_production(settings, cache, single, found):
     settings.PRODUCTION, settings.REDIS_SINGLE = True, single
     settings.REDIS_URL = "redis://redis:6379/0"
-    settings.CACHES = {**settings.CACHES, "default": {**settings.CACHES["default"], "LOCATION": cache}}
+    settings.REDIS_CACHE_URL = cache
     assert [problem.id for problem in checks.check_redis(None)] == found
     settings.PRODUCTION = False
     assert checks.check_redis(None) == []
@@ -128,8 +129,7 @@ def test_queue_and_cache_are_two_servers_in_production(settings, cache, single, 
 def test_two_sockets_are_two_servers(settings):
     settings.PRODUCTION, settings.REDIS_URL = True, "unix:///run/queue.sock?db=1"
     for path, count in (("/run/queue.sock?db=2", 1), ("/run/cache.sock", 0)):
-        default = {**settings.CACHES["default"], "LOCATION": f"unix://{path}"}
-        settings.CACHES = {**settings.CACHES, "default": default}
+        settings.REDIS_CACHE_URL = f"unix://{path}"
         assert len(checks.check_redis(None)) == count
 
 

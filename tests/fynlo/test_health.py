@@ -45,7 +45,7 @@ def test_a_dead_queue_or_cache_degrades_but_does_not_stop(settings, tmp_path):
     settings.REDIS_URL = dead
     assert ready() == (200, {"status": "degraded", "checks": WELL | {"queue": "down"}})
     settings.REDIS_URL = alive
-    settings.CACHES = {"default": settings.CACHES["default"] | {"LOCATION": dead}}
+    settings.REDIS_CACHE_URL = dead
     assert ready() == (200, {"status": "degraded", "checks": WELL | {"cache": "down"}})
 
 

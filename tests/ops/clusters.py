@@ -30,6 +30,10 @@ timezone = 'UTC'
 """
 
 
+def valkey_program() -> str:
+    return _Programs(_base_directory(_service_user()), _service_user()).valkey()
+
+
 class Cluster:
     """One data directory and its server, run as the user that PostgreSQL allows."""
 
