@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
 # Commands that another login than the application's runs.
@@ -47,4 +48,8 @@ if __name__ == "__main__":
     if len(sys.argv) > 1 and sys.argv[1] in BEFORE_ALL:
         os.environ.update(NOWHERE)
     use_running_server()
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        print(f"error: {error}", file=sys.stderr)  # one line for a person, not thirty of Python
+        sys.exit(2)

@@ -77,10 +77,11 @@ class OpsCommand(BaseCommand):
                 record_run(name, started, Outcome(f"{type(error).__name__}: {error}", code=Exit.ERROR))
             raise
         seconds = time.monotonic() - clock
-        logger.log(
-            logging.INFO if outcome.code == Exit.OK else logging.ERROR,
-            *("%s ended with %s after %.1f s: %s", name, outcome.code.value, seconds, outcome.message),
-        )
+        if not sys.stderr.isatty():  # a person is told once, below
+            logger.log(
+                logging.INFO if outcome.code == Exit.OK else logging.ERROR,
+                *("%s ended with %s after %.1f s: %s", name, outcome.code.value, seconds, outcome.message),
+            )
         if self.keeps_record:
             record_run(name, started, outcome)
         self._print(name, outcome, seconds, as_json=options["json"])
@@ -104,7 +105,8 @@ class OpsCommand(BaseCommand):
             }
             self.stdout.write(json.dumps(document, default=str))
         elif outcome.code == Exit.OK:
-            self.stdout.write(outcome.message)
+            if outcome.message:
+                self.stdout.write(outcome.message)
         else:
             self.stderr.write(f"{outcome.code.name.lower()}: {outcome.message}")
 
