@@ -6,7 +6,7 @@
 #   STAFF_ADDRESSES     may look at the colour that is not in use (nobody)
 #   CONSOLE_ADDRESSES   may see the platform console (everybody)
 #   LOAD_BALANCERS      stand in front of us, and are believed about where a request comes from (none)
-# Places: CERTIFICATES, WEB_ROOT (holds static/ and acme/), RUN, ACCESS_LOG, SECURITY_LOG, UPSTREAMS.
+# Places: CERTIFICATES, WEB_ROOT (holds static/, media/ and acme/), RUN, ACCESS_LOG, SECURITY_LOG, UPSTREAMS.
 set -eu
 target=${1:?"where to?"}
 source=$(cd "$(dirname "$0")" && pwd)

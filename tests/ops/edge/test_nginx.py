@@ -83,6 +83,8 @@ def edge() -> Iterator[Stage]:
     (static / "screen.js").write_text("1;")
     (static / "screen.0123456789ab.js").write_text("2;")
     (static / "screen.0123456789ab.js.gz").write_bytes(b"packed")
+    (directory / "web/media/items").mkdir(parents=True)
+    (directory / "web/media/items/soup.svg").write_text("<svg onload='alert()'/>")
     (directory / "web/acme/.well-known/acme-challenge").mkdir(parents=True)
     (directory / "web/acme/.well-known/acme-challenge/token").write_text("proof")
     with contextlib.ExitStack() as stack:
@@ -251,6 +253,8 @@ def test_bodies_have_a_limit_by_where_they_go(edge):
     assert (refused.status, refused.headers["Content-Type"]) == (413, "application/problem+json")
     assert (refused.told["status"], refused.told["code"]) == (413, "too_large")
     assert ask(edge, "/admin/import/", "POST", body).told["size"] == len(body)
+    photo = "/api/v1/restaurants/7/items/0197f3b2-6b1c-7c3e-8a51-0123456789ab/photo"
+    assert ask(edge, photo, "POST", body).told["size"] == len(body)
 
 
 # What the public gets
@@ -265,6 +269,7 @@ def test_each_header_has_one_owner(edge):
     assert policies(ask(edge, "/")) == ["max-age=1", "nosniff"]
     assert policies(ask(edge, "/static/kitchen/screen.js")) == own
     assert policies(ask(edge, "/static/kitchen/screen.0123456789ab.js")) == own
+    assert policies(ask(edge, "/media/items/soup.svg")) == own
     assert policies(ask(edge, "/metrics")) == own
     assert policies(ask(edge, "/api/v1/orders", "POST", b"x" * 1100000)) == own
     assert ask(edge, "/").headers["Server"] == "nginx"
@@ -277,6 +282,15 @@ def test_static_files_come_from_the_volume_or_else_from_the_application(edge):
     plain_name = ask(edge, "/static/kitchen/screen.js")
     assert (plain_name.body, plain_name.headers["Cache-Control"]) == (b"1;", None)
     assert ask(edge, "/static/kitchen/other.ba9876543210.js").told["name"] == "blue"
+
+
+def test_what_people_uploaded_is_shown_and_never_run(edge):
+    picture = ask(edge, "/media/items/soup.svg")
+    assert (picture.status, picture.body) == (200, b"<svg onload='alert()'/>")
+    assert picture.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+    assert picture.headers["X-Content-Type-Options"] == "nosniff"
+    assert ask(edge, "/media/items/none.png").status == 404
+    assert ask(edge, "/media/%2e%2e/acme/.well-known/acme-challenge/token").told["name"] == "blue"
 
 
 def test_the_api_is_compressed_and_pages_are_not(edge):
