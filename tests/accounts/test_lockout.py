@@ -103,6 +103,7 @@ def test_the_right_password_without_a_restaurant_is_no_wrong_try(waiter, other_r
 
 
 def test_fifty_guesses_at_once_get_five_checks(waiter, till, monkeypatch, events):
+    monkeypatch.setattr(connection.pool, "timeout", 60)  # fifty wait for four connections
     give_pin(waiter)
     checked = []
     check = sign_in_service.check_password
