@@ -38,10 +38,11 @@ LEDGER_IMBALANCE = Gauge("ledger_imbalance_minor", "What the books do not sum to
 TERMINALS_ONLINE = Gauge("terminal_online", "Card readers that answer.", ["provider"])
 CASH_VARIANCE = Counter("cash_variance_minor", "Cash missing or too much at counts, without its sign.")
 
-# From 0, so that the very first one is an increase: these wake somebody.
+# From 0, so that the very first one is an increase: these wake somebody. A breaker begins closed.
 for _provider in ("cash", "external", "stripe", "square", "sumup"):
     OVERPAID.labels(_provider)
 for _provider in ("stripe", "square", "sumup"):
+    CIRCUIT_STATE.labels(_provider).set(0)
     for _result in ("ok", "duplicate", "ignored", "bad_signature", "stale", "unknown_account", "too_large"):
         WEBHOOKS.labels(_provider, _result)
 for _number in range(1, 11):
