@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -61,14 +62,16 @@ class InputMiddleware:
             title = "No card numbers, please"
             return self._refuse(request, refusal.status, refusal.code, title, refusal.message)
         except ValidationError as error:
-            fault = next(field_errors(error.detail))
-            detail = f"{fault['field']}: {fault['detail']}"
-            return self._refuse(request, 400, fault["code"], "Not valid", detail)
+            faults = list(field_errors(error.detail))
+            detail = f"{faults[0]['field']}: {faults[0]['detail']}"
+            return self._refuse(request, 400, "invalid", "Not valid", detail, errors=faults)
         return self.get_response(request)
 
-    def _refuse(self, request: HttpRequest, status: int, code: str, title: str, detail: str) -> HttpResponse:
+    def _refuse(
+        self, request: HttpRequest, status: int, code: str, title: str, detail: str, **members: Any
+    ) -> HttpResponse:
         if request.path.startswith("/api/"):
-            return problem_json(status, code, detail)
+            return problem_json(status, code, detail, members)
         return render(request, "error.html", {"title": title, "detail": detail}, status=status)
 
 
