@@ -2,7 +2,10 @@
 
 import datetime
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections import namedtuple
 from io import StringIO
 from types import SimpleNamespace
@@ -11,13 +14,14 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
+from fynlo.ops import env_file
 from fynlo.ops.checks import Checklist, Failed, Skipped, after, before
 from fynlo.ops.checks.after import AFTER
 from fynlo.ops.checks.before import BEFORE
 from fynlo.ops.checks.page import render
 from fynlo.ops.models import OpsRun
-from tests.databases import ROOT, database_role
-from tests.processes import running, web_server
+from tests.databases import ROOT, database_role, role_url
+from tests.processes import free_port, running, wait_until_ready, web_server
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -325,10 +329,6 @@ def test_two_restaurants_do_not_see_each_other(context, restaurant, other_restau
 
 
 def test_a_websocket_opens_and_refuses_a_stranger(context, test_database):
-    import sys
-
-    from tests.processes import free_port, wait_until_ready
-
     port = free_port()
     command = [
         *(sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "-v", "0"),
@@ -345,8 +345,6 @@ def test_a_websocket_opens_and_refuses_a_stranger(context, test_database):
 
 
 def test_a_task_goes_through_the_queue(context, test_database, monkeypatch):
-    import sys
-
     monkeypatch.setattr(after, "QUEUE_PATIENCE", 2.0)
     queue = f"probe-{test_database}"
     monkeypatch.setattr(after, "QUEUE", queue)
@@ -401,3 +399,38 @@ def test_the_command_ends_with_3_and_names_what_failed(served, settings):
     assert {"version", "websocket"} <= {name for name, check in checks.items() if check["status"] == "fail"}
     assert answer["message"].split("Failed: ")[1].startswith("version, websocket")
     assert run("verify_deployment", "--base-url", "pos.example.com")[0] == 2
+
+
+def test_a_file_that_generate_secrets_wrote_is_fit_for_production(test_database, tmp_path):
+    """As its container runs it, but for the addresses of the servers and that nothing was backed up yet."""
+    values, _ = env_file.make_values()
+    values |= {
+        "BASE_URL": "https://pos.example.com",
+        "PLATFORM_URL": "https://console.example.com",
+        "MIGRATION_DATABASE_URL": role_url("migrator", test_database),
+        "REDIS_URL": os.environ["REDIS_URL"],
+        "REDIS_CACHE_URL": os.environ["REDIS_URL"],
+        "REDIS_SINGLE": "1",
+        "BACKUP_DIR": str(tmp_path),
+        "DB_ROLE": "migrator",
+        "PATH": os.environ["PATH"],
+    }
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check_deploy", "--json"],
+        cwd=ROOT,
+        env=values,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    answer = json.loads(done.stdout)
+    checks = {check["name"]: check for check in answer["checks"]}
+    ends = {name: check["status"] for name, check in checks.items() if name not in ("disk", "backup")}
+    assert ends == {
+        **dict.fromkeys(("environment", "secrets", "django", "roles", "schema", "migrations"), "pass"),
+        **dict.fromkeys(("redis", "connections"), "pass"),
+        **dict.fromkeys(("way-back", *BEFORE.questions), "skip"),
+    }, answer
+    assert checks["environment"]["detail"] == "https://pos.example.com, as migrator"
+    secret = [values[variable.name] for variable in env_file.variables() if variable.make]
+    assert [value for value in secret if value in done.stdout + done.stderr] == []
