@@ -38,7 +38,7 @@ def tenant_tables(connection: psycopg.Connection) -> list[Any]:
     return rows(
         connection,
         f"""SELECT c.oid, c.relname, c.relrowsecurity AND c.relforcerowsecurity, c.relowner::regrole::text,
-                   a.attnotnull, c.relkind
+                   a.attnotnull, c.relkind, c.relispartition
               FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
               JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'restaurant_id' AND NOT a.attisdropped
              WHERE {OUR_SCHEMAS} AND c.relkind IN ('r', 'p') ORDER BY 2""",
@@ -46,13 +46,22 @@ def tenant_tables(connection: psycopg.Connection) -> list[Any]:
 
 
 def table_problems(
-    c: psycopg.Connection, oid: int, name: str, forced: bool, owner: str, notnull: bool, kind: str
+    c: psycopg.Connection,
+    oid: int,
+    name: str,
+    forced: bool,
+    owner: str,
+    notnull: bool,
+    kind: str,
+    is_partition: bool,
 ) -> list[str]:
     bad = []
     if not forced:
         bad.append(f"{name}: row security is not enabled and forced")
     if owner != "fynlo_owner":
         bad.append(f"{name}: owned by {owner}")
+    if is_partition:  # the fence is its table's, so it must not be reached by itself
+        return bad + [f"{name}: a partition, but {APP} holds {p}" for p in privileges(c, oid)]
     if not notnull and name not in CUSTOM_FENCE:
         bad.append(f"{name}: restaurant_id may be null")
     bad += policy_problems(c, oid, name)
