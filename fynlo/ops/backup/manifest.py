@@ -4,6 +4,7 @@ Rows and sums of money by table and restaurant, and the structure line by line: 
 policies, rights, constraints, indexes, functions, roles.
 """
 
+import re
 from typing import Any
 
 import psycopg
@@ -14,6 +15,7 @@ Manifest = dict[str, Any]
 # Rows of these are only ever added. A restored database must have at least those of the manifest, where
 # it cannot have exactly those: a physical backup is of a moment a little later.
 APPEND_ONLY = ("payments_ledgertransaction", "payments_ledgerentry", "payments_receipt")
+NOTATION = re.compile(r"::(?:character varying|text)(?:\[\])?|[()\s]")
 SHOWN = 20  # differences told of; more make no difference
 
 TABLES = """
@@ -131,10 +133,16 @@ def differences(expected: Manifest, found: Manifest) -> list[str]:
 
 
 def structure_differences(expected: Manifest, found: Manifest) -> list[str]:
-    before, after = set(expected["structure"]), set(found["structure"])
-    return [f"missing: {line}" for line in sorted(before - after)] + [
-        f"not in the backup: {line}" for line in sorted(after - before)
+    before = {_written_alike(line): line for line in expected["structure"]}
+    after = {_written_alike(line): line for line in found["structure"]}
+    return [f"missing: {before[key]}" for key in sorted(before.keys() - after.keys())] + [
+        f"not in the backup: {after[key]}" for key in sorted(after.keys() - before.keys())
     ]
+
+
+def _written_alike(line: str) -> str:
+    """PostgreSQL writes an expression otherwise once it has read it from a dump: casts move, brackets go."""
+    return NOTATION.sub("", line)
 
 
 def lost_rows(expected: Manifest, found: Manifest) -> list[str]:

@@ -117,7 +117,7 @@ def examine(url: str, expected: Manifest | None, say: Say, *, exact: bool) -> Ma
             say(f"and {more} more")
         raise BadBackup(
             f"What was restored is not what was backed up: {len(problems)} differences, such as "
-            f"{problems[0]}.",
+            f"{problems[0][:200]}.",
             problems=problems[: manifest.SHOWN],
         )
     return found

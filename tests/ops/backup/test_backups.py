@@ -239,6 +239,32 @@ def test_money_that_does_not_add_up_is_no_verified_backup(
 # --- good ones
 
 
+def test_an_expression_that_postgres_writes_otherwise_after_a_restore_is_the_same(
+    house: House, here: Run
+) -> None:
+    """As Django's migrations make them: a dump read back has its casts and brackets elsewhere."""
+    with house.cluster.connect("fynlo") as connection:
+        connection.execute(
+            "CREATE TABLE shapes (state varchar(9), sum int, tax int, CHECK (state IN ('open', 'closed')));"
+            "CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+            "CREATE TRIGGER changed AFTER UPDATE ON shapes FOR EACH ROW EXECUTE FUNCTION noted();"
+        )
+        connection.execute(
+            "CREATE TRIGGER noted AFTER UPDATE ON shapes FOR EACH ROW WHEN ("
+            "((old.sum <> new.sum) OR (old.tax <> new.tax)) OR old.state <> new.state) "
+            "EXECUTE FUNCTION noted()"
+        )
+        try:
+            code, document, _ = here("backup")
+            assert code == 0
+            made = document["backup"]["id"]
+            code, document, said = here("verify_backup", made, "--restore")
+            shutil.rmtree(house.backups / "backups" / made)
+        finally:
+            connection.execute("DROP TABLE shapes; DROP FUNCTION noted()")
+    assert code == 0, said
+
+
 def test_the_newest_are_restored_compared_and_marked(
     house: House, here: Run, backed_up: tuple[str, str], offsite: dict[str, Any], tmp_path: Path
 ) -> None:
