@@ -90,7 +90,7 @@ class OpsCommand(BaseCommand):
 
     def say(self, text: str) -> None:
         """Progress: on stderr, so that stdout holds the outcome alone."""
-        self.stderr.write(text, self.style.NOTICE)
+        self.stderr.write(text, str)  # plain: red is for what went wrong
         self.stderr.flush()
 
     def _print(self, name: str, outcome: Outcome, seconds: float, *, as_json: bool) -> None:
