@@ -44,7 +44,7 @@ def is_draining() -> bool:
 
 
 def websocket_processes(colour: str) -> list[int]:
-    """The pids of this machine's websocket processes of a colour."""
+    """The pids of the websocket processes that the colour's marker is for: those that see it."""
     return [int(path.name) for path in Path("/proc").glob("[0-9]*") if _is_websocket_process(path, colour)]
 
 
@@ -52,10 +52,12 @@ def _is_websocket_process(path: Path, colour: str) -> bool:
     try:
         if WEBSOCKET_PROGRAM not in (path / "cmdline").read_bytes().split(b"\0"):
             return False
-        environment = (path / "environ").read_bytes().split(b"\0")
-    except OSError:  # gone, or somebody else's
+        environment = (path / "environ").read_bytes().decode(errors="replace").split("\0")
+        directory = next((word[7:] for word in environment if word.startswith("TMPDIR=")), "/tmp")  # noqa: S108
+        seen = path / "root" / directory.lstrip("/") / marker(colour).name
+        return seen.samefile(marker(colour)) and (not colour or f"COLOUR={colour}" in environment)
+    except OSError:  # gone, somebody else's, or in a container of its own
         return False
-    return f"COLOUR={colour}".encode() in environment or not colour
 
 
 def move_sockets(colour: str) -> list[int]:

@@ -525,6 +525,7 @@ def test_sockets_are_asked_to_move_before_their_server_stops(test_database, scre
         async with connect(port, screen) as first, connect(port, screen) as second:
             await join(first)
             await join(second)
+            await away(call_command, "drain", colour="blue")
             await away(call_command, "drain", colour="green")
             for socket in (first, second):
                 assert await hear_until(socket, "bye") == {"t": "bye", "retry_ms": 100}
@@ -532,7 +533,8 @@ def test_sockets_are_asked_to_move_before_their_server_stops(test_database, scre
             async with connect(port, screen) as third:
                 assert (await join(third))["t"] == "snapshot"
 
-    with websocket_server(test_database, COLOUR="green", REDIS_URL=f"unix://{tmp_path}/none.sock") as port:
+    place = {"COLOUR": "green", "TMPDIR": str(tmp_path), "REDIS_URL": f"unix://{tmp_path}/none.sock"}
+    with websocket_server(test_database, **place) as port:
         play(story(port))
 
 
