@@ -55,6 +55,7 @@ class Stage:
         }
         for name in ("state", "upstreams", "releases", "tmp", "web", "metrics", "logs"):
             (directory / name).mkdir()
+        shutil.copytree(ROOT, directory / "code", ignore=NOT_CODE)
 
     def port(self, service: str, colour: str) -> int:
         return int(self.ports[f"{service}_{colour}_PORT".upper()])
@@ -67,13 +68,10 @@ class Stage:
     # Releases
 
     def release(self, version: str, files: dict[str, str] | None = None) -> None:
-        """The code of this checkout as a version, with some more files."""
+        """The code of this checkout, as it was when the stage was set; with some other files."""
         target = self.directory / "releases" / version
-        if not files:
-            target.symlink_to(ROOT)
-            return
-        shutil.copytree(ROOT, target, ignore=NOT_CODE)
-        for name, text in files.items():
+        shutil.copytree(self.directory / "code", target)
+        for name, text in (files or {}).items():
             (target / name).write_text(text)
 
     def run(self, script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -86,6 +84,8 @@ class Stage:
             timeout=1200,
         )
         print(f"$ {script} {' '.join(arguments)}\n{done.stdout}{done.stderr}")
+        if done.returncode:
+            self.show_logs()
         return done
 
     def shell(self, commands: str) -> None:
@@ -208,9 +208,6 @@ def set_stage() -> Iterator[Stage]:
         with stage.nginx():
             try:
                 yield stage
-            except BaseException:
-                stage.show_logs()
-                raise
             finally:
                 stage.shell("driver_stop blue; driver_stop green; _end worker")
     finally:

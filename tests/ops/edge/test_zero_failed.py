@@ -26,7 +26,7 @@ from tests.kitchen.screen import PROTOCOL, Screen
 from .stage import Stage, set_stage
 
 REQUESTS = 10_000
-RATE = 100  # a second, where the machine has nothing else to do
+RATE = 80  # a second, where the machine has nothing else to do
 CONNECTIONS = 16
 SCREENS = 4
 ROWS = 1_000_000
