@@ -29,7 +29,6 @@ from websockets.typing import Subprotocol
 from fynlo.tenancy.fields import uuid7
 from tests.databases import ROOT
 from tests.ops.images.engine import Engine, Images, build_api, build_images, engine, program, say
-from tests.processes import free_port
 
 pytestmark = [
     pytest.mark.skipif(
@@ -167,9 +166,18 @@ def compose_environment(directory: Path, images: Images) -> dict[str, str]:
         "FYNLO_ETC": str(directory / "etc"),
         "FYNLO_LOGS": str(directory / "log"),
         "FYNLO_LISTEN": "127.0.0.1:",
-        "FYNLO_HTTP": str(free_port()),
-        "FYNLO_HTTPS": str(free_port()),
+        "FYNLO_HTTP": str(port_for_later()),
+        "FYNLO_HTTPS": str(port_for_later()),
     }
+
+
+def port_for_later() -> int:
+    """A free one, and none of those that the kernel deals out: minutes pass until nginx takes it."""
+    while True:
+        port = 20_000 + secrets.randbelow(10_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def environment_file(directory: Path, engine: Engine, images: Images) -> dict[str, str]:
