@@ -15,9 +15,10 @@ class Command(OpsCommand):
 
     def run(self, **options: Any) -> Outcome:
         backups = all_backups(warn=self.say)
-        lines = [_line(backup) for backup in backups] or ["There are no backups."]
+        for backup in [] if options["json"] else backups:
+            self.stdout.write(_line(backup))
         data = {"backups": [backup.summary() for backup in backups], "latest": latest()}
-        return Outcome("\n".join(lines), data)
+        return Outcome(f"{len(backups)} backups, {sum(b.bytes for b in backups):,} bytes.", data)
 
 
 def _line(backup: Backup) -> str:
