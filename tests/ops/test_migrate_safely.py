@@ -120,7 +120,7 @@ def test_a_lock_that_is_never_to_be_had_ends_with_75_and_changes_nothing(databas
 
 
 def test_it_tries_again_until_the_lock_is_free(database, tmp_path, monkeypatch, holder):
-    monkeypatch.setattr("fynlo.ops.schema.migrate.time.sleep", lambda seconds: holder.close())
+    monkeypatch.setattr("fynlo.ops.schema.migrate.sleep", lambda seconds: holder.close())
     with migrations_of_ops(tmp_path, _0050_tries=COLUMN):
         code, answer, told = migrate("expand", "--lock-timeout", "100ms", "--retries", "30")
     assert (code, answer["applied"]) == (0, ["ops.0050_tries"])
@@ -132,7 +132,7 @@ def test_an_index_that_was_not_finished_is_made_again(database, tmp_path, monkey
     monkeypatch.setattr("fynlo.ops.schema.migrate.CONCURRENT_PATIENCE", "200ms")
     holder.rollback()
     holder.execute("LOCK TABLE ops_opsrun IN ROW EXCLUSIVE MODE")
-    monkeypatch.setattr("fynlo.ops.schema.migrate.time.sleep", lambda seconds: holder.close())
+    monkeypatch.setattr("fynlo.ops.schema.migrate.sleep", lambda seconds: holder.close())
     with migrations_of_ops(tmp_path, _0050_index=INDEX):
         code, answer, told = migrate("expand", "--retries", "30")
     assert (code, answer["applied"]) == (0, ["ops.0050_index"])

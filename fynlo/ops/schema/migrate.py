@@ -6,9 +6,9 @@ import os
 import random
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from time import sleep
 
 import psycopg
 from django.conf import settings
@@ -141,7 +141,7 @@ def _apply_patiently(migration: Migration, lock_timeout: str, retries: int, say:
                     # Jitter, so that two who wait for each other do not meet again.
                     pause = random.uniform(0.5, 1.5) * min(1 + attempt, 5)  # noqa: S311
                     say(f"   waiting for a lock ({_holders()}); try {attempt + 2} in {pause:.1f} s")
-                    time.sleep(pause)
+                    sleep(pause)
         left = "an unfinished index, which the next run drops" if concurrent else "nothing behind"
         raise OpsError(
             Exit.LATER,
