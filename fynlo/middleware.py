@@ -17,6 +17,7 @@ from fynlo.tenancy.fields import uuid7
 from fynlo.validation import refuse_control_characters
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
+SANE = re.compile("[A-Za-z0-9-]{8,64}")  # an id of a request that may go into logs
 
 
 class RequestIdMiddleware:
@@ -26,8 +27,8 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        given = request.headers.get("X-Request-ID", "")
-        request_id = given if re.fullmatch(r"[A-Za-z0-9-]{8,64}", given) else uuid7().hex
+        given = request.META.get("HTTP_X_REQUEST_ID", "")
+        request_id = given if given and SANE.fullmatch(given) else uuid7().hex
         started = time.perf_counter()
         begin_request(request_id)
         response = self.get_response(request)
@@ -55,6 +56,8 @@ class InputMiddleware:
             if int(request.META.get("CONTENT_LENGTH") or 0) > settings.UPLOAD_MAX_BYTES:
                 return self._refuse(request, 413, "too_large", "Too large", "This is too large to be taken.")
             fields += request.POST.lists()
+        if not fields:
+            return self.get_response(request)
         try:
             refuse_control_characters({name: "".join(values) for name, values in fields})
             refuse_card_numbers({name: values for name, values in fields if name not in self.SECRETS})
