@@ -81,6 +81,15 @@ class MediaEnv:
     cdn_endpoint: str
     root: str
 
+    @property
+    def api_url(self) -> str:
+        return self.endpoint or f"https://{self.region}.digitaloceanspaces.com"
+
+    @property
+    def public_url(self) -> str:
+        """What the URLs of pictures begin with: the CDN, or else the bucket itself."""
+        return self.cdn_endpoint or self.api_url.replace("://", f"://{self.bucket}.", 1)
+
 
 @dataclass(frozen=True, slots=True)
 class BackupEnv:

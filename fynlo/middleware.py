@@ -84,9 +84,11 @@ class ContentSecurityPolicyMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
         sockets = f" {settings.WEBSOCKET_URL}" if settings.WEBSOCKET_URL else ""
+        pictures = f" {settings.MEDIA_ORIGIN}" if settings.MEDIA_ORIGIN else ""
         self.policy = (
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-            f"connect-src 'self'{sockets}; manifest-src 'self'; worker-src 'self'; "
+            "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; "
+            f"img-src 'self' data:{pictures}; connect-src 'self'{sockets}; "
+            "manifest-src 'self'; worker-src 'self'; "
             "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
         )
 

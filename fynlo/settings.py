@@ -2,12 +2,13 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 from celery.schedules import crontab
 from psycopg.conninfo import conninfo_to_dict
 
 from fynlo import redis_servers
-from fynlo.env import read_env
+from fynlo.env import MediaEnv, read_env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV = read_env()
@@ -294,6 +295,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bytes; an order of 500 lines is a t
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
 DATA_UPLOAD_MAX_NUMBER_FILES = 10
 UPLOAD_MAX_BYTES = 10 * 1024 * 1024  # of a whole form: a picture as a phone takes it
+FILE_UPLOAD_MAX_MEMORY_SIZE = UPLOAD_MAX_BYTES  # a full disk must not stop a form from being read
 
 # Other sites' pages may ask the API with a token of their own; with our cookies never.
 if ENV.cors_origins:
@@ -374,8 +376,44 @@ SPECTACULAR_SETTINGS = {
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / ".data" / "static" if not PRODUCTION else BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+# Pictures: on a volume that nginx serves, or in a bucket behind a CDN, where their names are all that guards
+# them: they are on the menu.
+MEDIA_URL = "/media/"
+MEDIA_ROOT = ENV.media.root or BASE_DIR / ".data" / "media"
+MEDIA_ORIGIN = urljoin(ENV.media.public_url, "/").rstrip("/") if ENV.media.use_spaces else ""
+
+
+def _media_storage(media: MediaEnv) -> dict[str, Any]:
+    if not media.use_spaces:
+        return {"BACKEND": "django.core.files.storage.FileSystemStorage"}
+    from botocore.config import Config
+
+    public = urlsplit(media.public_url)
+    return {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "access_key": media.access_key_id,
+            "secret_key": media.secret_access_key,
+            "bucket_name": media.bucket,
+            "region_name": media.region,
+            "endpoint_url": media.api_url,
+            "default_acl": "public-read",
+            "querystring_auth": False,
+            "url_protocol": f"{public.scheme}:",
+            "custom_domain": f"{public.netloc}{public.path}".rstrip("/"),
+            "object_parameters": {"CacheControl": "public, max-age=31536000, immutable"},
+            "client_config": Config(
+                signature_version="s3v4",
+                connect_timeout=3,
+                read_timeout=10,
+                retries={"total_max_attempts": 2},
+            ),
+        },
+    }
+
+
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": _media_storage(ENV.media),
     "staticfiles": {
         "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
         if PRODUCTION

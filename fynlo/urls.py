@@ -1,5 +1,6 @@
 """URLs of the restaurants' process: API, back office, kitchen, receipts."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import TemplateView
@@ -9,6 +10,7 @@ import fynlo.api.converters  # noqa: F401  (registers <restaurant_id:…>)
 from accounts.password_pages import SetPasswordView
 from accounts.views import PasswordSignInView, SupabaseSignInView
 from fynlo.ops import health
+from fynlo.pages import media_file
 from fynlo.ratelimit import limited
 from payments.views.webhooks import webhook
 
@@ -44,3 +46,6 @@ urlpatterns = [
     path("kitchen/", include("orders.kitchen_page_urls")),
     path("", TemplateView.as_view(template_name="start.html"), name="start"),
 ]
+
+if not settings.PRODUCTION:  # there nginx has them, or a CDN
+    urlpatterns.append(path("media/<path:name>", media_file))

@@ -1,15 +1,22 @@
 """The restaurant's own details, its floor, its kitchen and its menu in the back office."""
 
 from typing import Any
+from uuid import UUID
 
-from django.contrib import admin
-from django.http import HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django import forms
+from django.contrib import admin, messages
+from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.html import format_html
 
 from accounts.models import Role
+from fynlo.errors import DomainError
 from fynlo.events.log import record_event
+from fynlo.media import url_of
 from fynlo.money import format_money
 from fynlo.office import OfficeAdmin, OfficeInline, ServiceAdmin, ServiceForm
+from fynlo.tenancy.scope import restaurant_scope
 
 from .models import (
     Floor,
@@ -25,7 +32,7 @@ from .models import (
     TaxRate,
 )
 from .payloads import row_payload
-from .services import delete_row, update_restaurant
+from .services import delete_row, remove_photo, set_photo, update_restaurant
 from .services.editing import menu_version
 
 LEGAL_FIELDS = [
@@ -164,6 +171,14 @@ class GroupLinkInline(OfficeInline):
     verbose_name = "modifier group"
 
 
+class PhotoForm(forms.Form):
+    photo = forms.FileField(
+        label="Picture",
+        help_text="JPEG, PNG or WebP, at most 5 MB. Where and when it was taken is not kept.",
+        widget=forms.FileInput(attrs={"accept": "image/jpeg,image/png,image/webp"}),
+    )
+
+
 @admin.register(MenuItem)
 class MenuItemAdmin(EditingAdmin):
     empty_text = "No items yet. They need a category, a tax class and a kitchen station: add those first."
@@ -175,8 +190,55 @@ class MenuItemAdmin(EditingAdmin):
         *["name", "code", "description", "category", "price_minor", "tax_class", "station"],
         *["position", "is_active", "is_sold_out"],
     ]
+    readonly_fields = ["picture"]
     inlines = [GroupLinkInline]
+
+    def get_fields(self, request: Any, obj: Any = None) -> list[Any]:
+        return [*self.fields, "picture"] if obj else [*self.fields]
 
     @admin.display(description="price", ordering="price_minor")
     def price(self, item: MenuItem) -> str:
         return format_money(item.price_minor, item.restaurant.currency)
+
+    @admin.display(description="picture")
+    def picture(self, item: MenuItem) -> str:
+        place = reverse("admin:restaurants_menuitem_photo", args=[item.pk])
+        if not item.photo:
+            return format_html('<a href="{}">Add a picture</a>', place)
+        shown = '<a href="{}"><img src="{}" alt="{}" width="160"></a> <a href="{}">Change the picture</a>'
+        return format_html(shown, place, url_of(item.photo), item.name, place)
+
+    def get_urls(self) -> list[Any]:
+        page = self.admin_site.networked_view(self.photo_page)
+        return [
+            path("<uuid:item_id>/photo/", page, name="restaurants_menuitem_photo"),
+            *super().get_urls(),
+        ]
+
+    def photo_page(self, request: Any, item_id: UUID) -> HttpResponse:
+        """The picture on a page of its own: storing it may go over a network, so no transaction is open."""
+        with restaurant_scope(request.staff.restaurant_id):
+            item = MenuItem.objects.filter(pk=item_id).first()
+        if item is None:
+            raise Http404
+        is_sent = request.method == "POST"
+        form = PhotoForm(request.POST if is_sent else None, request.FILES if is_sent else None)
+        if is_sent and self._save_photo(request, item, form):
+            return HttpResponseRedirect(reverse("admin:restaurants_menuitem_change", args=[item_id]))
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "title": f"Picture of {item}"}
+        context |= {"item": item, "form": form, "photo_url": url_of(item.photo)}
+        return TemplateResponse(request, "backoffice/photo.html", context)
+
+    def _save_photo(self, request: Any, item: MenuItem, form: PhotoForm) -> bool:
+        if "remove" in request.POST:
+            remove_photo(item.pk, by=request.staff)
+            messages.success(request, f"{item} is shown without a picture.")
+            return True
+        if form.is_valid():
+            try:
+                set_photo(item.pk, form.cleaned_data["photo"].read(), by=request.staff)
+            except DomainError as refusal:
+                form.add_error("photo", refusal.message)
+            else:
+                messages.success(request, f"{item} has a new picture.")
+        return not form.errors

@@ -13,6 +13,7 @@ from django.db.models import Subquery
 from django.utils import timezone
 
 from fynlo.events.models import StreamHead
+from fynlo.media import url_of
 from fynlo.tenancy.scope import require_restaurant_id
 
 from .models import (
@@ -103,6 +104,7 @@ def _document(edition: MenuEdition) -> dict[str, Any]:
                 "code": item.code,
                 "name": item.name,
                 "description": item.description,
+                "photo_url": url_of(item.photo),
                 "price_minor": item.price_minor,
                 "tax_percents": {
                     mode: percent_text(by_class[item.tax_class_id]) if item.tax_class_id in by_class else None

@@ -305,7 +305,8 @@ class MenuItem(TenantModel):
     """Something a guest can order. The price includes tax and is in minor units.
 
     `code` is the restaurant's own short code (empty where it has none); an import matches on it.
-    `is_sold_out` is the kitchen's 86: on the menu, but not to be had just now.
+    `is_sold_out` is the kitchen's 86: on the menu, but not to be had just now. `photo` is the name of its
+    picture in the storage, see fynlo/media.py.
     """
 
     category = TenantForeignKey(MenuCategory, models.PROTECT, related_name="items")
@@ -320,6 +321,7 @@ class MenuItem(TenantModel):
     price_minor = models.BigIntegerField(
         validators=[MinValueValidator(0), MaxValueValidator(MAX_PRICE_MINOR)]
     )
+    photo = models.CharField(max_length=100, blank=True, default="", db_default="", editable=False)
     is_active = models.BooleanField(default=True, help_text="Off: not on the menu at all.")
     is_sold_out = models.BooleanField(default=False, help_text="86: on the menu, but not to be had just now.")
     position = models.PositiveSmallIntegerField(default=0)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from fynlo.media import url_of
+
 from .models import (
     Floor,
     KitchenStation,
@@ -86,6 +88,7 @@ def _item(item: MenuItem) -> dict[str, Any]:
         "station_id": str(item.station_id),
         "modifier_group_ids": [str(link.group_id) for link in item.group_links.all()],
         "position": item.position,
+        "photo_url": url_of(item.photo),
         "is_active": item.is_active,
         "is_sold_out": item.is_sold_out,
     }

@@ -163,6 +163,9 @@ class ItemSerializer(RowSerializer):
     )
     name = TextField(max_length=120, help_text="Unique in the restaurant.")
     description = TextField(max_length=1000, lines=True, allow_blank=True, default="")
+    photo_url = serializers.URLField(
+        read_only=True, allow_null=True, help_text="Its picture. Set by its own endpoint."
+    )
     price_minor = WholeNumberField(min_value=0, max_value=MAX_PRICE_MINOR, help_text=PRICE_HELP)
     category_id = RowIdField(MenuCategory)
     tax_class_id = RowIdField(TaxClass)
@@ -238,6 +241,7 @@ class MenuEntrySerializer(serializers.Serializer):
     code = serializers.CharField(allow_blank=True)
     name = serializers.CharField()
     description = serializers.CharField(allow_blank=True)
+    photo_url = serializers.URLField(allow_null=True, help_text="A WebP of at most 1200 x 1200 pixels.")
     price_minor = serializers.IntegerField(help_text="Tax included.")
     tax_percents = TaxPercentsSerializer(help_text="Those of the business date, by way of dining.")
     station_id = serializers.UUIDField()

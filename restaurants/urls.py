@@ -22,6 +22,7 @@ urlpatterns = [
     path("restaurant", views.RestaurantDetailsView.as_view()),
     path("menu", views.MenuView.as_view()),
     path("items/<uuid:row_id>/sold-out", views.ItemSoldOutView.as_view()),
+    path("items/<uuid:row_id>/photo", views.ItemPhotoView.as_view()),
     path("modifiers/<uuid:row_id>/sold-out", views.ModifierSoldOutView.as_view()),
     *(path(name, rows.as_view(ALL)) for name, rows in ROWS.items()),
     *(path(f"{name}/<uuid:row_id>", rows.as_view(ONE)) for name, rows in ROWS.items()),

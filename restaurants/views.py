@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.http import HttpResponse, HttpResponseNotModified
 from django.utils.cache import get_conditional_response
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view, inline_serializer
 from rest_framework import serializers as drf
 from rest_framework.permissions import SAFE_METHODS, BasePermission
@@ -17,8 +18,9 @@ from accounts.models import Device
 from accounts.permissions import IsStaff, IsStaffOrDevice, Manages
 from accounts.staff import JoinedDevice
 from fynlo.api.pagination import CursorPagination
+from fynlo.api.parsers import PictureParser
 from fynlo.api.views import RestaurantView, RestaurantViewSet
-from fynlo.errors import NotFound
+from fynlo.errors import InvalidInput, NotFound
 
 from . import models, serializers, services
 from .menu import current_edition, render_menu
@@ -134,6 +136,33 @@ class ItemSoldOutView(_SoldOutView):
 @extend_schema_view(post=_sold_out("modifier"))
 class ModifierSoldOutView(_SoldOutView):
     model = models.Modifier
+
+
+@extend_schema(tags=["menu"])
+class ItemPhotoView(RestaurantView):
+    """The picture that an item is shown by. Storing it may go over a network: no transaction waits for it."""
+
+    permission_classes = [Manages]
+    parser_classes = [PictureParser]
+    in_transaction = False
+
+    @extend_schema(
+        operation_id="set_item_photo",
+        summary="Give an item a picture: JPEG, PNG or WebP, at most 5 MB and 25 megapixels",
+        request={f"image/{kind}": OpenApiTypes.BINARY for kind in ("jpeg", "png", "webp")},
+        responses=serializers.ItemSerializer,
+    )
+    def put(self, request: Any, restaurant_id: int, row_id: UUID) -> Response:
+        if not isinstance(request.data, bytes):
+            raise InvalidInput("Send the picture as the body.", field="photo")
+        return Response(row_payload(services.set_photo(row_id, request.data, by=request.user)))
+
+    @extend_schema(
+        operation_id="remove_item_photo", summary="Take an item's picture away", responses={204: None}
+    )
+    def delete(self, request: Any, restaurant_id: int, row_id: UUID) -> Response:
+        services.remove_photo(row_id, by=request.user)
+        return Response(status=204)
 
 
 class RowViewSet(RestaurantViewSet):

@@ -38,6 +38,7 @@ TITLES = {
     429: "Too many requests",
     500: "Server error",
     503: "Try again later",
+    507: "No room left",
 }
 # A lock wait, a statement time-out, a serialisation failure, a deadlock.
 BUSY_SQLSTATES = {"55P03", "57014", "40001", "40P01"}

@@ -1,12 +1,14 @@
 """Changing the menu and the floor, one row at a time with what hangs from it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.db import models, transaction
 
 from accounts.staff import JoinedDevice, Staff
+from fynlo import media
 from fynlo.errors import InvalidInput, NotFound
 from fynlo.events.log import record_event
 from fynlo.tenancy.scope import require_restaurant_id
@@ -60,6 +62,8 @@ def delete_row(row: Any, *, by: Staff) -> bool:
     if not users:
         payload = row_payload(row)
         type(row).objects.filter(pk=row.pk).get().delete()
+        if isinstance(row, MenuItem):
+            transaction.on_commit(partial(media.discard, row.photo))
         _record(row, "deleted", by, payload=payload)
         return True
     if not hasattr(row, "is_active"):

@@ -75,6 +75,7 @@ def test_the_whole_menu_is_one_document(restaurant, waiter, api):
         "code": "BURGER",
         "name": "Burger",
         "description": "",
+        "photo_url": None,
         "price_minor": 1250,
         "tax_percents": {"dine_in": "20", "takeaway": "20"},
         "station_id": str(burger.station_id),
