@@ -2,6 +2,7 @@
 """Run a Django management command."""
 
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -32,6 +33,15 @@ ROLES = {
 BEFORE_ALL = {"generate_secrets", "rotate_secret"}
 NOWHERE = {"DATABASE_URL": "postgresql:///", "REDIS_URL": "redis://", "ENVIRONMENT": "development"}
 
+_told: set[str] = set()
+
+
+def tell_once(record: logging.LogRecord) -> bool:
+    """A database that is away is told once, however often the pool tries."""
+    is_new = record.msg not in _told
+    _told.add(record.msg)
+    return is_new
+
 
 def use_running_server() -> None:
     """Where no DATABASE_URL is set, take the environment of the `script/server` of this checkout."""
@@ -47,6 +57,7 @@ if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fynlo.settings")
     if len(sys.argv) > 1 and sys.argv[1] in BEFORE_ALL:
         os.environ.update(NOWHERE)
+    logging.getLogger("psycopg.pool").addFilter(tell_once)
     use_running_server()
     try:
         execute_from_command_line(sys.argv)
