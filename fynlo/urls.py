@@ -15,9 +15,9 @@ from fynlo.ratelimit import limited
 from payments.views.webhooks import webhook
 
 restaurant_api = [
+    path("", include("orders.urls")),
     path("", include("accounts.urls")),
     path("", include("restaurants.urls")),
-    path("", include("orders.urls")),
     path("", include("payments.urls")),
 ]
 
@@ -27,6 +27,8 @@ handler404 = "fynlo.api.handlers.not_found"
 handler500 = "fynlo.api.handlers.server_error"
 
 urlpatterns = [
+    # First what is asked for most: Django tries one after the other.
+    path("api/v1/restaurants/<restaurant_id:restaurant_id>/", include(restaurant_api)),
     path("health/live", health.live),
     path("health", health.ready),
     path("version", health.version),
@@ -34,7 +36,6 @@ urlpatterns = [
     path("api/docs/", SpectacularSwaggerSplitView.as_view(), name="api-docs"),
     path("api/v1/sign-in", PasswordSignInView.as_view()),
     path("api/v1/sign-in/supabase", SupabaseSignInView.as_view()),
-    path("api/v1/restaurants/<restaurant_id:restaurant_id>/", include(restaurant_api)),
     path("webhooks/<str:provider>", webhook),
     path("webhooks/<str:provider>/<int:restaurant_id>/<uuid:public_id>", webhook, name="webhook"),
     path("admin/", admin.site.urls),
