@@ -34,6 +34,7 @@ case $role in
         serve_wsgi 8000 "${WEB_CONCURRENCY:-2}" "$@"
         ;;
     ws)
+        trap '' USR1 # `manage.py drain` must not end one that is still starting
         exec daphne -b 0.0.0.0 -p 8001 -v 0 --websocket_timeout -1 --ping-interval 20 --ping-timeout 30 \
             --websocket-max-message-size 65536 "$@" fynlo.asgi:application
         ;;
