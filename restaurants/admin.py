@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.files.storage import default_storage
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -13,7 +14,6 @@ from django.utils.html import format_html
 from accounts.models import Role
 from fynlo.errors import DomainError
 from fynlo.events.log import record_event
-from fynlo.media import url_of
 from fynlo.money import format_money
 from fynlo.office import OfficeAdmin, OfficeInline, ServiceAdmin, ServiceForm
 from fynlo.tenancy.scope import restaurant_scope
@@ -206,7 +206,7 @@ class MenuItemAdmin(EditingAdmin):
         if not item.photo:
             return format_html('<a href="{}">Add a picture</a>', place)
         shown = '<a href="{}"><img src="{}" alt="{}" width="160"></a> <a href="{}">Change the picture</a>'
-        return format_html(shown, place, url_of(item.photo), item.name, place)
+        return format_html(shown, place, default_storage.url(item.photo), item.name, place)
 
     def get_urls(self) -> list[Any]:
         page = self.admin_site.networked_view(self.photo_page)
@@ -226,7 +226,8 @@ class MenuItemAdmin(EditingAdmin):
         if is_sent and self._save_photo(request, item, form):
             return HttpResponseRedirect(reverse("admin:restaurants_menuitem_change", args=[item_id]))
         context = {**self.admin_site.each_context(request), "opts": self.opts, "title": f"Picture of {item}"}
-        context |= {"item": item, "form": form, "photo_url": url_of(item.photo)}
+        photo_url = default_storage.url(item.photo) if item.photo else ""  # by whatever name we are reached
+        context |= {"item": item, "form": form, "photo_url": photo_url}
         return TemplateResponse(request, "backoffice/photo.html", context)
 
     def _save_photo(self, request: Any, item: MenuItem, form: PhotoForm) -> bool:
