@@ -1,5 +1,6 @@
 """The checklist: every box meets a place that is fit, and one that is not."""
 
+import dataclasses
 import datetime
 import json
 import os
@@ -179,7 +180,23 @@ def ran(command, hours, message=""):
     OpsRun.objects.create(command=command, started_at=at, ended_at=at, exit_code=0, message=message)
 
 
-def test_backups_are_fresh_and_restored(dba, settings):
+def leave_mark(folder, *, hours):
+    """What list_backups reads: one dump, and that it was restored so many hours ago."""
+    at = timezone.now() - datetime.timedelta(hours=hours)
+    entry = {
+        **{"id": "20261124T030000Z-logical", "kind": "logical", "engine": "logical", "database": "fynlo"},
+        **{"started_at": at, "ended_at": at, "server_version": 170000, "version": "1", "git_sha": ""},
+        **{"migrations": {}, "files": []},
+    }
+    for path, document in (
+        (f"backups/{entry['id']}/backup.json", entry),
+        (f"verified/{entry['id']}.json", {"id": entry["id"], "verified_at": at}),
+    ):
+        (folder / path).parent.mkdir(parents=True)
+        (folder / path).write_text(json.dumps(document, default=str))
+
+
+def test_backups_are_fresh_and_restored(dba, settings, tmp_path):
     dba.execute("DELETE FROM ops_opsrun WHERE command IN ('backup', 'verify_backup')")
     assert look(before.backup) == ("skip", "this is not production, and nothing was backed up yet")
     as_production(settings)
@@ -190,12 +207,16 @@ def test_backups_are_fresh_and_restored(dba, settings):
     ran("verify_backup", 1, "x: whole.")  # its files were there, and nobody restored it
     assert look(before.backup) == (
         "fail",
-        "the last restore to compare was never: run verify_backup --latest --restore",
+        "the last restore to compare was never: run the restore drill where the key is, "
+        "or verify_backup --latest --restore",
     )
     ran("verify_backup", 24 * 9, "x: restored and compared.")
     assert look(before.backup)[0] == "fail"
     ran("verify_backup", 24 * 7, "x: restored and compared.")
     assert look(before.backup) == ("pass", "backup 25 h ago, restored and compared 7 days ago")
+    leave_mark(tmp_path, hours=5)  # a drill elsewhere, whose result came back beside the backup
+    settings.ENV.backup = dataclasses.replace(settings.ENV.backup, directory=str(tmp_path))
+    assert look(before.backup) == ("pass", "backup 25 h ago, restored and compared 5 h ago")
     dba.execute("DELETE FROM ops_opsrun WHERE command IN ('backup', 'verify_backup')")
 
 
