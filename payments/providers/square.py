@@ -669,7 +669,12 @@ def _refund_by_our_id(square: Square, account: Account, request: RefundRequest) 
 # Payouts.
 
 
-LINE_KINDS = {"CHARGE": "charge", "REFUND": "refund", "THIRD_PARTY_FEE": "application_fee"}
+LINE_KINDS = {
+    "CHARGE": "charge",
+    "REFUND": "refund",
+    "THIRD_PARTY_FEE": "application_fee",
+    "THIRD_PARTY_FEE_REFUND": "application_fee_refund",
+}
 
 
 def _payout_line(entry: Any) -> ProviderPayoutLine:

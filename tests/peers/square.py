@@ -657,7 +657,7 @@ class SquareSimulator(Simulator):
                 back = {**refund["amount_money"], "amount": -refund["amount_money"]["amount"]}
                 of = {"payment_id": refund["payment_id"]}
                 yield self._entry(payout_id, "REFUND", back, 0, {"type_refund_details": of})
-                if refund.get("app_fee_money"):
+                if refund.get("app_fee_money", {}).get("amount"):
                     given_back = {"type_third_party_fee_refund_details": of}
                     yield self._entry(
                         payout_id, "THIRD_PARTY_FEE_REFUND", refund["app_fee_money"], 0, given_back

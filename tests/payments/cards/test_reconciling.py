@@ -561,7 +561,7 @@ def test_an_account_that_was_added_anew_is_the_same_at_the_provider(square, paid
     with restaurant_scope(restaurant.pk):
         old = ProviderAccount.objects.get()
         old.status = "disconnected"
-        old.save()
+        old.save(update_fields=["status"])
         old.pk, old.status, old.public_id = uuid7(), "active", uuid7()
         old._state.adding = True
         old.save()
