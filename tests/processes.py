@@ -32,6 +32,8 @@ def web_server(database: str, workers: int = 1, **env: str) -> Iterator[str]:
         BIN / "granian",
         *["--interface", "wsgi", "fynlo.wsgi:application", "--host", "127.0.0.1", "--port", str(port)],
         *["--workers", str(workers), "--blocking-threads", "4", "--log-level", "warning"],
+        # One that is told to stop while it still starts would never hear of it again.
+        *["--workers-kill-timeout", "5s"],
     ]
     with running(command, database, BASE_URL=url, **env):
         wait_until_ready(f"{url}/health")

@@ -78,7 +78,7 @@ def test_a_worker_that_was_killed_stays_counted_and_its_gauges_go(test_database,
     command = [
         BIN / "granian",
         *["--interface", "wsgi", "fynlo.wsgi:application", "--port", str(web), "--workers", "2"],
-        *["--respawn-failed-workers", "--log-level", "warning"],
+        *["--respawn-failed-workers", "--log-level", "warning", "--workers-kill-timeout", "5s"],
     ]
     with running(command, test_database, **env) as server:
         wait_until_ready(f"http://127.0.0.1:{web}/health/live")
