@@ -103,7 +103,7 @@ def render_part_bill(bill: dict[str, Any]) -> str:
     """The bill of one part as a page for an 80 mm roll."""
     charge = bill["service_charge"]
     named = {**charge, "name": charge_name(charge)} if charge and charge["amount_minor"] else None
-    return render_to_string("receipts/bill.html", {**bill, **_names(bill), "service_charge": named})
+    return render_to_string("receipts/bill.html", {**bill, **_names_and_taxes(bill), "service_charge": named})
 
 
 def is_vat_invoice(restaurant: Restaurant, order: Order) -> bool:
@@ -207,24 +207,25 @@ def render_receipt(receipt: Receipt, *, copy: bool) -> str:
 
 def shown(content: dict[str, Any]) -> dict[str, Any]:
     """A receipt's content with what page, mail and printer add to it: names, sums and the local time."""
-    charge, taxes = content.get("service_charge"), content["taxes"]
+    charge = content.get("service_charge")
     return {
         **content,
-        **_names(content),
+        **_names_and_taxes(content),
         "items_minor": sum(line["total_minor"] for line in content["lines"]),
         "service_charge": {**charge, "name": charge_name(charge)} if charge else None,
-        "net_minor": sum(tax["net_minor"] for tax in taxes),
-        "taxed_minor": sum(tax["gross_minor"] for tax in taxes),
         "payments": [{**payment, "name": payment_name(payment)} for payment in content["payments"]],
     }
 
 
-def _names(content: Mapping[str, Any]) -> dict[str, Any]:
+def _names_and_taxes(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What receipts/seller.html and taxes.html show of a receipt and of a bill alike."""
     is_registered = bool(content["seller"]["vat_number"])
     return {
         "local_time": datetime.datetime.fromisoformat(content["local_time"]),
         "tax_name": "VAT" if is_registered else "Tax",
         "shows_taxes": is_registered or bool(content["tax_minor"]),
+        "net_minor": sum(tax["net_minor"] for tax in content["taxes"]),
+        "taxed_minor": sum(tax["gross_minor"] for tax in content["taxes"]),
     }
 
 

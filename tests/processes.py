@@ -1,6 +1,7 @@
 """Real server processes on free ports of loopback, started and ended by a test."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tests.databases import ROOT, role_url
 
@@ -59,6 +61,19 @@ def running(command: list[str | Path], database: str, **env: str) -> Iterator[su
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def manage(role: str, database: str, *arguments: str) -> tuple[int, dict[str, Any]]:
+    """The exit code of an operations command run as one of the logins, and what it printed as JSON."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", *arguments, "--json"],
+        cwd=ROOT,
+        env={**os.environ, "DB_ROLE": role, "DATABASE_URL": role_url(role, database)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
 
 
 def wait_until_ready(url: str, seconds: float = 60) -> None:

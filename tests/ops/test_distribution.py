@@ -1,14 +1,10 @@
 """Every table of restaurants could be distributed today, and the check would notice one that could not."""
 
-import json
-import os
-import subprocess
-import sys
-
 import psycopg
 import pytest
 
-from tests.databases import ROOT, admin_url, create_test_database, drop_test_database, role_url
+from tests.databases import admin_url, create_test_database, drop_test_database
+from tests.processes import manage
 
 SABOTAGE = [
     (
@@ -44,15 +40,7 @@ def copy(worker_id):
 
 
 def check(database, *arguments):
-    """Exit code and outcome of the command, run by the migrator's login."""
-    done = subprocess.run(
-        [sys.executable, "manage.py", "check_distribution", "--json", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "DB_ROLE": "migrator", "DATABASE_URL": role_url("migrator", database)},
-        capture_output=True,
-        text=True,
-    )
-    return done.returncode, json.loads(done.stdout)
+    return manage("migrator", database, "check_distribution", *arguments)
 
 
 def test_every_table_of_restaurants_could_move_today(copy):

@@ -1,7 +1,6 @@
 """A table cut into months is used as before, behind its fence, and nobody gets past it to a partition."""
 
 import datetime
-import json
 import os
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import pytest
 
 from fynlo.ops.partitioning import month_floor, next_month
 from tests.databases import ROOT, admin_url, create_test_database, drop_test_database, role_url
+from tests.processes import manage
 from tests.tenancy.catalog import problems
 
 TABLE = "payments_providercall"
@@ -25,15 +25,7 @@ def database(worker_id):
 
 
 def run(database, *arguments):
-    done = subprocess.run(
-        [sys.executable, "manage.py", "partition_table", "--json", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "DB_ROLE": "migrator", "DATABASE_URL": role_url("migrator", database)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.stdout, done.stderr
-    return done.returncode, json.loads(done.stdout)
+    return manage("migrator", database, "partition_table", *arguments)
 
 
 # As the platform's login, which inside a restaurant is fynlo_app: a call of next month for one restaurant,

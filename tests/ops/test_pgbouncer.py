@@ -16,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.databases import ROOT, role_url
 
+subprocess.run([ROOT / "script/tools", "pool"], check=False)
 PGBOUNCER = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
 SESSIONS = 3  # of Postgres, for any number of clients
 ISOLATION = [

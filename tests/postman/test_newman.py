@@ -1,15 +1,13 @@
 """The smoke tests that run against production after a release, here against a web process of our own."""
 
-import hashlib
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.accounts.conftest import give_password
-from tests.databases import ROOT
+from tests.node import node_modules
 from tests.processes import web_server
 
 HERE = Path(__file__).parent
@@ -20,18 +18,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture(scope="module")
 def newman() -> Path:
-    if not shutil.which("npm"):
-        pytest.skip("NOT CHECKED: there is no npm here, so newman does not run (script/tools node, as root)")
-    lock = (HERE / "package-lock.json").read_bytes()
-    place = ROOT / ".data" / f"node-{hashlib.sha256(lock).hexdigest()[:12]}"
-    if not (place / "complete").exists():
-        place.mkdir(parents=True, exist_ok=True)
-        for name in ("package.json", "package-lock.json", ".npmrc"):
-            shutil.copy(HERE / name, place)
-        done = subprocess.run(["npm", "ci", "--silent"], cwd=place, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[-3000:]
-        (place / "complete").touch()
-    return place / "node_modules/.bin/newman"
+    return node_modules(HERE) / ".bin/newman"
 
 
 def run(newman, tmp_path, **variables):

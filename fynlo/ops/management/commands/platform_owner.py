@@ -18,9 +18,7 @@ from django.db import OperationalError
 
 from accounts.models import Authenticator, User
 from accounts.services import make_platform_owner, reseal_authenticators
-
-# The exit codes that all operations commands share.
-MISCONFIGURED, CHECK_FAILED, UNREACHABLE = 2, 3, 6
+from fynlo.ops.command import Exit
 
 
 class Command(BaseCommand):
@@ -43,10 +41,10 @@ class Command(BaseCommand):
 
     def handle(self, *, email: str, new_device: bool, reseal: bool, **options: Any) -> None:
         if settings.DB_ROLE != "platform":
-            raise CommandError("This needs the platform's login: DB_ROLE=platform.", returncode=MISCONFIGURED)
+            raise CommandError("This needs the platform's login: DB_ROLE=platform.", returncode=Exit.USAGE)
         if reseal:
             if email or new_device:
-                raise CommandError("--reseal goes with nothing else.", returncode=MISCONFIGURED)
+                raise CommandError("--reseal goes with nothing else.", returncode=Exit.USAGE)
             self._reseal(as_json=options["json"])
             return
         try:
@@ -56,9 +54,11 @@ class Command(BaseCommand):
             had_device = Authenticator.objects.filter(user=user, confirmed=True).exists() and not new_device
             user, device = make_platform_owner(email, password=password, new_device=new_device)
         except ValidationError as error:
-            raise CommandError(" ".join(error.messages), returncode=MISCONFIGURED) from error
+            raise CommandError(" ".join(error.messages), returncode=Exit.USAGE) from error
         except OperationalError as error:
-            raise CommandError(f"The database does not answer: {error}", returncode=UNREACHABLE) from error
+            raise CommandError(
+                f"The database does not answer: {error}", returncode=Exit.UNREACHABLE
+            ) from error
         outcome: dict[str, Any] = {"email": user.email, "password_set": bool(password)}
         if not had_device:  # shown this once
             outcome["secret"] = base64.b32encode(device.bin_key).decode().rstrip("=")
@@ -69,12 +69,14 @@ class Command(BaseCommand):
         try:
             outcome = reseal_authenticators()
         except OperationalError as error:
-            raise CommandError(f"The database does not answer: {error}", returncode=UNREACHABLE) from error
+            raise CommandError(
+                f"The database does not answer: {error}", returncode=Exit.UNREACHABLE
+            ) from error
         sealed, current, broken = outcome["sealed"], outcome["current"], outcome["broken"]
         told = f"{sealed} sealed anew, {current} were already, {len(broken)} cannot be opened."
         self.stdout.write(json.dumps(outcome) if as_json else told)
         if broken:
-            sys.exit(CHECK_FAILED)
+            sys.exit(Exit.CHECK_FAILED)
 
     def _password(self, user: User | None) -> str:
         path = os.environ.get("PLATFORM_OWNER_PASSWORD_FILE", "")
@@ -83,10 +85,10 @@ class Command(BaseCommand):
             password = Path(path).read_text().strip()
         if not password and not (user and user.has_usable_password()):
             if not sys.stdin.isatty():
-                raise CommandError("Set PLATFORM_OWNER_PASSWORD.", returncode=MISCONFIGURED)
+                raise CommandError("Set PLATFORM_OWNER_PASSWORD.", returncode=Exit.USAGE)
             password = getpass.getpass("Password: ")
             if password != getpass.getpass("The same again: "):
-                raise CommandError("These are not the same.", returncode=MISCONFIGURED)
+                raise CommandError("These are not the same.", returncode=Exit.USAGE)
         if password:
             validate_password(password, user)
         return password
