@@ -5,12 +5,15 @@ tests' rows are always there, as other restaurants' rows are in production.
 """
 
 import os
+import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import psycopg
 import pytest
 from django.db import connections
 from psycopg.conninfo import make_conninfo
+from pytest_django.fixtures import Settings
 
 from accounts.models import Role
 from accounts.staff import Staff
@@ -67,6 +70,14 @@ def dba() -> Iterator[psycopg.Connection]:
         make_conninfo(os.environ["TEST_ADMIN_DATABASE_URL"], dbname=name), autocommit=True
     ) as c:
         yield c
+
+
+@pytest.fixture
+def limits_in_force(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rate limits as in production, within one minute: a test that crosses its end would count in two."""
+    settings.RATE_LIMIT_FACTOR = 1
+    now = time.time()
+    monkeypatch.setattr("django_ratelimit.core.time", SimpleNamespace(time=lambda: now))
 
 
 @pytest.fixture

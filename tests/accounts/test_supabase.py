@@ -192,8 +192,7 @@ def test_it_is_not_there_unless_it_is_configured(settings):
     assert sign_in("x").status_code == 404
 
 
-def test_it_is_limited_by_address(cloud, settings, monkeypatch):
-    settings.RATE_LIMIT_FACTOR = 1
+def test_it_is_limited_by_address(cloud, limits_in_force, monkeypatch):
     monkeypatch.setitem(LIMITS, "supabase", 1)
     client = ApiClient()
     answers = [client.post(PATH, {"access_token": "x"}).status_code for _ in range(2)]

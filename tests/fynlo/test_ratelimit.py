@@ -24,10 +24,7 @@ from tests import factories
 from tests.accounts.conftest import PASSWORD, PIN, give_password, give_pin
 from tests.client import ApiClient
 
-
-@pytest.fixture(autouse=True)
-def as_in_production(settings):
-    settings.RATE_LIMIT_FACTOR = 1
+pytestmark = pytest.mark.usefixtures("limits_in_force")
 
 
 @pytest.fixture

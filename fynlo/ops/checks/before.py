@@ -82,7 +82,7 @@ def django(context: Context) -> str:
         if message.level >= django_checks.WARNING and not message.is_silenced() and message.id not in RAMPING
     ]
     if serious:
-        raise Failed("; ".join(f"{message.id}: {message.msg}" for message in serious[:3]))
+        raise Failed("; ".join(sorted(f"{message.id}: {message.msg}" for message in serious)))
     return "no warning"
 
 
