@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.core.management.base import CommandParser
 
-from fynlo.ops.command import OpsCommand, Outcome
+from fynlo.ops.command import Exit, OpsCommand, OpsError, Outcome
 from fynlo.tenancy.scope import bind_restaurant, restaurant_scope
 from payments.models import WebhookEvent
 from payments.services import inbox, reconciling
@@ -15,8 +15,8 @@ from payments.services import inbox, reconciling
 class Command(OpsCommand):
     help = (
         "Takes webhooks up again, the dead ones unless told otherwise, and asks the providers about them. "
-        "Harmless, as often as wanted: what is booked is what the provider says. Exit codes: 0 done, 6 no "
-        "database."
+        "Harmless, as often as wanted: what is booked is what the provider says. Exit codes: 0 done, 2 no "
+        "such restaurant or webhook, 6 no database."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -31,8 +31,14 @@ class Command(OpsCommand):
         )
 
     def run(self, *, restaurant: int | None, **options: Any) -> Outcome:
-        restaurants = [restaurant] if restaurant is not None else reconciling.restaurants_with_accounts()
+        restaurants = reconciling.restaurants_with_accounts()
+        if restaurant is not None and restaurant not in restaurants:
+            raise OpsError(Exit.USAGE, f"There is no restaurant {restaurant} with an account at a provider.")
+        if restaurant is not None:
+            restaurants = [restaurant]
         replayed = sum(self._replay(found, options["event"], options["since"]) for found in restaurants)
+        if options["event"] and not replayed:
+            raise OpsError(Exit.USAGE, f"There is no webhook {options['event']}.")
         return Outcome(
             f"{len(restaurants)} restaurants, {replayed} webhooks taken up again.",
             {"restaurants": len(restaurants), "replayed": replayed},

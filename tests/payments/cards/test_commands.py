@@ -3,6 +3,7 @@
 import json
 from datetime import timedelta
 from io import StringIO
+from uuid import UUID
 
 import pytest
 from cryptography.fernet import Fernet
@@ -82,6 +83,11 @@ def test_dead_webhooks_are_taken_up_again(house, till, scene, restaurant):
     with restaurant_scope(restaurant.pk):
         assert WebhookEvent.objects.get().state == "done"
     assert run("replay_webhooks", "--restaurant", str(restaurant.pk))[0]["replayed"] == 0
+
+
+@pytest.mark.parametrize("options", [("--restaurant", "0"), ("--event", str(UUID(int=0)))])
+def test_what_is_not_there_is_not_replayed(options):
+    assert run("replay_webhooks", *options)[1] == 2
 
 
 def test_the_journal_is_verified_and_the_broken_row_named(till, scene, restaurant, dba):
