@@ -186,6 +186,7 @@ def settle_refund(
         case RefundOutcome.SUCCEEDED if was != State.SUCCEEDED:
             _move(refund, back=False, was_open=refund.is_open)
             _end(refund, State.SUCCEEDED)
+            settling.look_at_excess(refund.intent_id)
             if refund.attempt.provider != Provider.CASH:
                 metrics.REFUNDS.labels(refund.attempt.provider, "succeeded").inc()
         case RefundOutcome.FAILED if refund.is_open:
@@ -194,6 +195,7 @@ def settle_refund(
         case RefundOutcome.FAILED if was == State.SUCCEEDED:
             _move(refund, back=True, was_open=False)
             _end(refund, State.FAILED, code=snapshot.code)
+            settling.look_at_excess(refund.intent_id)
             raise_issue(
                 Kind.REFUND_FAILED,
                 f"refund:{refund.pk}",

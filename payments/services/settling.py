@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 State = PaymentAttempt.State
 Kind = ReconciliationIssue.Kind
 
+GIVEN_BACK = "It was given back."
 THE_SYSTEM = {"membership": None, "name": "Fynlo", "device": None}
 
 # How long a guest has, by method, before an attempt is given up: seconds.
@@ -452,6 +453,22 @@ def _look_at_capture(
         )
 
 
+def look_at_excess(payment_id: UUID) -> None:
+    """What was too much was given back, so nobody has to look at it any more; or the bank sent it back."""
+    payment = PaymentIntent.objects.select_related("order").get(pk=payment_id)
+    order = payment.order
+    if payment.captured_minor - payment.refunded_minor <= payment.amount_minor:
+        resolve_issue(Kind.OVERPAID, f"payment:{payment.pk}", GIVEN_BACK)
+    subject = f"order:{order.pk}"
+    if overpaid_minor(order) <= 0:
+        resolve_issue(Kind.OVERPAID, subject, GIVEN_BACK)
+    elif ReconciliationIssue.objects.filter(
+        kind=Kind.OVERPAID, subject=subject, resolution=GIVEN_BACK
+    ).exists():
+        taken = order.captured_minor - order.refunded_minor
+        raise_issue(Kind.OVERPAID, subject, ours_minor=_total(order), theirs_minor=taken)
+
+
 def overpaid_minor(order: Order) -> int:
     """How much more was taken than the bill comes to now; a refund of its sale is no longer on the bill."""
     reversed_sale = Refund.objects.filter(intent__order=order.pk, state=Refund.State.SUCCEEDED).aggregate(
@@ -486,7 +503,8 @@ def _adopt_disputes(attempt: PaymentAttempt, disputes: Iterable[DisputeSnapshot]
                 theirs_minor=found.amount_minor,
             )
         books.book_dispute(attempt, row, taken=found.taken_minor, fee=found.fee_minor, at=timezone.now())
-        if (row.status, row.fee_minor) == (found.status, found.fee_minor) and not is_new:
+        known = (row.status, row.fee_minor, row.evidence_due_at)
+        if known == (found.status, found.fee_minor, found.evidence_due_at) and not is_new:
             continue
         row.status, row.fee_minor, row.evidence_due_at = found.status, found.fee_minor, found.evidence_due_at
         if found.status != Dispute.Status.OPEN:

@@ -5,6 +5,7 @@ import fnmatch
 
 import pytest
 from django.conf import settings
+from django.utils import timezone
 
 from fynlo.tenancy.fields import uuid7
 from fynlo.tenancy.scope import restaurant_scope
@@ -13,7 +14,7 @@ from payments.providers import PROVIDERS
 from payments.providers.base import RefundRequest
 from payments.services import accounts, cards
 from tests.client import ApiClient
-from tests.payments.bills import all_at_once, open_bill
+from tests.payments.bills import all_at_once, open_bill, pay
 from tests.peers.square import sign_webhook
 
 BURGER = 1250
@@ -121,6 +122,27 @@ def test_the_bank_sends_it_back_after_it_succeeded(rig_of, square, till, scene, 
     assert give_back(boss, payment, BURGER).status_code in (201, 202)
     rig.finish()
     assert rig.audit() == 0
+
+
+def test_what_was_too_much_is_so_again_when_the_bank_sends_it_back(rig_of, square, till, scene, boss):
+    rig = rig_of(square)
+    bill = open_bill(till, scene.takeaway(scene.burger()))
+    payment = rig.paid(till, bill)
+    told = pay(till, bill, amount_minor=BURGER, taken_offline_at=timezone.now().isoformat())
+    assert told.status_code == 201, told.content
+    assert rig.issues() == ["overpaid"]
+    give_back(boss, payment, BURGER)
+    rig.finish()
+    assert rig.issues() == []
+    assert rig.audit() == 0
+    with restaurant_scope(rig.restaurant_id):
+        ref = Refund.objects.get().provider_ref
+    square.peer.bounce_refund(ref)
+    look(rig, payment)
+    assert sorted(rig.issues()) == ["overpaid", "refund_failed"]
+    [overpaid] = [each for each in boss.get("issues").json()["results"] if each["about"] == "overpaid"][:1]
+    assert (overpaid["ours_minor"], overpaid["theirs_minor"]) == (BURGER, 2 * BURGER)
+    assert rig.audit() == BURGER
 
 
 def tell_of_refund(square, ref):
