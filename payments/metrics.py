@@ -30,6 +30,8 @@ ISSUES = Counter("reconciliation_issues", "What somebody has to look at.", ["pro
 # Read from the rows by the worker every few seconds (payments/tasks.py).
 OPEN = Gauge("payment_open", "Attempts without an end yet.", ["provider", "state"])
 OLDEST_OPEN = Gauge("payment_oldest_open_seconds", "Age of the oldest of them.", ["provider", "state"])
+OLDEST_REFUND = Gauge("refund_oldest_open_seconds", "Age of the oldest refund on its way.", ["provider"])
+DISPUTE_DUE = Gauge("dispute_due_seconds", "What is left to answer the next dispute.", ["provider"])
 RESERVED = Gauge("payment_reserved_minor", "Set aside on open orders, over all currencies.")
 WEBHOOK_BACKLOG = Gauge("webhook_backlog", "Webhooks not worked off yet.")
 WEBHOOK_OLDEST = Gauge("webhook_oldest_seconds", "Age of the oldest of them.")

@@ -25,6 +25,8 @@ FULL = 0.8
 QUEUES = ("celery", "backup")
 LONG_QUEUE = 100
 OLD_PAYMENT = datetime.timedelta(minutes=10)
+OLD_REFUND = datetime.timedelta(days=5)
+DISPUTE_SOON = datetime.timedelta(days=3)
 
 
 def _rows(query: str, params: list[Any] | None = None) -> list[dict[str, Any]]:
@@ -224,10 +226,11 @@ def _redis_problems(name: str, found: dict[str, Any]) -> list[str]:
 # --- payments
 
 WATCHED = "SELECT * FROM definer.watch_payments()"
+DEADLINES = "SELECT * FROM definer.watch_deadlines()"
 
 
 def diagnose_payments() -> Found:
-    figures = _rows(WATCHED)
+    figures = _rows(WATCHED) + _rows(DEADLINES)
     problems = []
     for figure in figures:
         age = datetime.timedelta(seconds=figure["seconds"] or 0)
@@ -241,6 +244,16 @@ def diagnose_payments() -> Found:
         if figure["figure"] == "webhooks" and figure["state"] == "new" and age > OLD_PAYMENT:
             problems.append(
                 f"{figure['number']} webhooks wait, the oldest for {_span(age)}: is the worker up?"
+            )
+        if figure["figure"] == "refunds" and age > OLD_REFUND:
+            problems.append(
+                f"{figure['number']} refunds by {figure['provider']} are on their way, the oldest for "
+                f"{_span(age)}: ask the provider"
+            )
+        if figure["figure"] == "disputes" and age < DISPUTE_SOON:
+            problems.append(
+                f"{figure['number']} disputes at {figure['provider']} wait for an answer, the next is due in "
+                f"{_span(age)}"
             )
     runs = {}
     for command in ("verify_journal", "reconcile_payments"):

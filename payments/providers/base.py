@@ -153,7 +153,10 @@ class RefundSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class DisputeSnapshot:
-    """`taken_minor` is what the provider holds back of it now: nothing during an inquiry, or once won."""
+    """`taken_minor` is what the provider holds back of it now: nothing during an inquiry, or once won.
+
+    `evidence_due_at` is there while an answer is wanted.
+    """
 
     provider_ref: str
     amount_minor: int

@@ -52,6 +52,7 @@ REFUND_OUTCOMES = {
 DISPUTES = {"WON": "won", "INQUIRY_CLOSED": "won", "LOST": "lost", "ACCEPTED": "lost"}
 # In these Square holds the money back; a bank's mere inquiry takes none.
 HELD_BACK = frozenset({"EVIDENCE_REQUIRED", "PROCESSING", "LOST", "ACCEPTED"})
+TO_ANSWER = frozenset({"EVIDENCE_REQUIRED", "INQUIRY_EVIDENCE_REQUIRED"})
 STATUSES = {
     "COMPLETED": "succeeded",
     "APPROVED": "pending",
@@ -169,13 +170,14 @@ def _negative(amount_minor: int | None) -> int | None:
 
 
 def disputed(dispute: Any) -> DisputeSnapshot:
+    state = str(dispute.state)
     return DisputeSnapshot(
         provider_ref=str(dispute.id or dispute.dispute_id),
         amount_minor=amount_of(dispute.amount_money),
-        status=DISPUTES.get(str(dispute.state), "open"),
-        taken_minor=amount_of(dispute.amount_money) if str(dispute.state) in HELD_BACK else 0,
+        status=DISPUTES.get(state, "open"),
+        taken_minor=amount_of(dispute.amount_money) if state in HELD_BACK else 0,
         reason=str(dispute.reason or "").lower(),
-        evidence_due_at=moment(dispute.due_at) if dispute.due_at else None,
+        evidence_due_at=moment(dispute.due_at) if dispute.due_at and state in TO_ANSWER else None,
     )
 
 

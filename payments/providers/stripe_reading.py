@@ -180,7 +180,8 @@ def _negative(amount_minor: int | None) -> int | None:
 
 
 def read_dispute(dispute: Answer) -> DisputeSnapshot:
-    due = dispute["evidence_details"].get("due_by")
+    is_answered = dispute["status"] != "needs_response"
+    due = None if is_answered else dispute["evidence_details"].get("due_by")
     movements = dispute["balance_transactions"]  # the money goes, and comes back when the dispute is won
     taken, fees = (sum(movement[name] for movement in movements) for name in ("amount", "fee"))
     return DisputeSnapshot(

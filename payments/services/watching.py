@@ -18,12 +18,16 @@ def measure() -> None:
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute("SELECT * FROM definer.watch_payments()")
         rows = cursor.fetchall()
+        cursor.execute("SELECT * FROM definer.watch_deadlines()")
+        deadlines = cursor.fetchall()
     webhooks = {state: (number, seconds) for what, _, state, number, seconds in rows if what == "webhooks"}
     metrics.WEBHOOK_BACKLOG.set(webhooks.get("new", (0, 0))[0])
     metrics.WEBHOOK_OLDEST.set(webhooks.get("new", (0, 0))[1])
     metrics.WEBHOOK_DEAD.set(webhooks.get("dead", (0, 0))[0])
     metrics.OPEN.clear()
     metrics.OLDEST_OPEN.clear()
+    metrics.OLDEST_REFUND.clear()
+    metrics.DISPUTE_DUE.clear()
     metrics.TERMINALS_ONLINE.clear()
     for what, provider, state, number, seconds in rows:
         if what == "open":
@@ -33,6 +37,9 @@ def measure() -> None:
             metrics.RESERVED.set(number)
         elif what == "terminals":
             metrics.TERMINALS_ONLINE.labels(provider).set(number)
+    for what, provider, _, seconds in deadlines:
+        gauge = metrics.OLDEST_REFUND if what == "refunds" else metrics.DISPUTE_DUE
+        gauge.labels(provider).set(seconds)
 
 
 def verify_all() -> int:

@@ -108,13 +108,21 @@ def test_stuck_payments_are_told(monkeypatch):
         {"figure": "webhooks", "provider": "", "state": "dead", "number": 4, "seconds": 5.0},
         {"figure": "reserved", "provider": "", "state": "", "number": 100, "seconds": 0.0},
     ]
-    monkeypatch.setattr(diagnose, "_rows", lambda query: rows)
+    deadlines = [
+        {"figure": "refunds", "provider": "square", "number": 3, "seconds": 121 * 3600.0},
+        {"figure": "refunds", "provider": "sumup", "number": 1, "seconds": 119 * 3600.0},
+        {"figure": "disputes", "provider": "stripe", "number": 2, "seconds": 71 * 3600.0},
+        {"figure": "disputes", "provider": "square", "number": 2, "seconds": 73 * 3600.0},
+    ]
+    monkeypatch.setattr(diagnose, "_rows", lambda query: rows if query == diagnose.WATCHED else deadlines)
     found, problems = diagnose.diagnose_payments()
-    assert found["figures"] == rows
-    assert problems[:2] == [
+    assert found["figures"] == rows + deadlines
+    assert problems[:4] == [
         "2 attempts at square are pending, the oldest for 12 min: is beat running, and does the provider "
         "answer?",
         "4 webhooks were given up: replay_webhooks takes them up again",
+        "3 refunds by square are on their way, the oldest for 121 h: ask the provider",
+        "2 disputes at stripe wait for an answer, the next is due in 71 h",
     ]
 
 

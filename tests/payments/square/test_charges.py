@@ -181,5 +181,9 @@ def test_a_dispute_shows_once_there_may_be_one(
     [seen] = square.fetch(account, request, taken.provider_ref).disputes
     assert (seen.provider_ref, seen.amount_minor, seen.status) == (dispute["id"], 1000, "open")
     assert square.fetch(account, request, other.provider_ref).disputes == ()
+    assert seen.evidence_due_at is not None
+    dispute["state"] = "PROCESSING"
+    [answered] = square.fetch(account, request, taken.provider_ref).disputes
+    assert (answered.status, answered.evidence_due_at, answered.taken_minor) == ("open", None, 1000)
     dispute["state"] = "LOST"
     assert square.fetch(account, request, taken.provider_ref).disputes[0].status == "lost"

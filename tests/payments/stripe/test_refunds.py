@@ -1,7 +1,7 @@
 """Refunds and disputes, asked for here or made at Stripe."""
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -94,7 +94,17 @@ def test_more_refunds_than_stripe_shows_with_the_charge(till: Till) -> None:
     assert (seen.refunded_minor, len(seen.refunds)) == (120, 12)
 
 
-def test_a_disputed_payment(till: Till) -> None:
+def with_status(status: str) -> Callable[..., Iterator[Any]]:
+    """Stripe's list of disputes, each in this status, which the model never comes to."""
+
+    def listed(operation: Any, params: Any, opts: Any) -> Iterator[Any]:
+        for found in every(operation, params, opts):
+            yield {**found, "status": status}
+
+    return listed
+
+
+def test_a_disputed_payment(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
     request = charge(source_token="pm_card_createDispute")
     ref = till.pay(request).provider_ref
     seen = till.fetch(request, ref)
@@ -107,14 +117,14 @@ def test_a_disputed_payment(till: Till) -> None:
         till.refund(refund_of(request, ref, 100))
     assert refused.value.code == "charge_disputed"
 
+    monkeypatch.setattr("payments.providers.stripe_charges.every", with_status("under_review"))
+    [answered] = till.fetch(request, ref).disputes
+    assert (answered.status, answered.evidence_due_at) == ("open", None)
+
 
 def test_a_banks_inquiry_is_no_dispute_yet(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
     request = charge(source_token="pm_card_createDispute")
     ref = till.pay(request).provider_ref
 
-    def warned(operation: Any, params: Any, opts: Any) -> Iterator[Any]:
-        for found in every(operation, params, opts):
-            yield {**found, "status": "warning_needs_response"}
-
-    monkeypatch.setattr("payments.providers.stripe_charges.every", warned)
+    monkeypatch.setattr("payments.providers.stripe_charges.every", with_status("warning_needs_response"))
     assert till.fetch(request, ref).disputes == ()
