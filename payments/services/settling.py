@@ -34,7 +34,7 @@ from payments.providers.base import DisputeSnapshot, Outcome, Snapshot
 from payments.providers.errors import ProviderError
 from payments.tasks import sweep_soon
 
-from .issues import raise_issue, resolve_issue
+from .issues import raise_again, raise_issue, resolve_issue
 from .rows import lock_order
 
 logger = logging.getLogger(__name__)
@@ -493,15 +493,6 @@ def _adopt_disputes(attempt: PaymentAttempt, disputes: Iterable[DisputeSnapshot]
                 "reason": found.reason[:80],
             },
         )
-        if is_new:
-            raise_issue(
-                Kind.DISPUTE,
-                f"dispute:{row.pk}",
-                detail=found.reason[:200],
-                account_id=attempt.account_id,
-                payment_id=attempt.intent_id,
-                theirs_minor=found.amount_minor,
-            )
         books.book_dispute(attempt, row, taken=found.taken_minor, fee=found.fee_minor, at=timezone.now())
         known = (row.status, row.fee_minor, row.evidence_due_at)
         if known == (found.status, found.fee_minor, found.evidence_due_at) and not is_new:
@@ -509,8 +500,31 @@ def _adopt_disputes(attempt: PaymentAttempt, disputes: Iterable[DisputeSnapshot]
         row.status, row.fee_minor, row.evidence_due_at = found.status, found.fee_minor, found.evidence_due_at
         if found.status != Dispute.Status.OPEN:
             row.closed_at = row.closed_at or timezone.now()
-            resolve_issue(Kind.DISPUTE, f"dispute:{row.pk}", f"The dispute was {found.status}.")
         row.save(update_fields=["status", "fee_minor", "evidence_due_at", "closed_at"])
+        _call_somebody(attempt, row)
+
+
+def _call_somebody(attempt: PaymentAttempt, dispute: Dispute) -> None:
+    """A dispute is the restaurant's to answer, at the provider's, until the day it names."""
+    subject = f"dispute:{dispute.pk}"
+    if dispute.status != Dispute.Status.OPEN:
+        resolve_issue(Kind.DISPUTE, subject, f"The dispute was {dispute.status}.")
+        return
+    order = Order.objects.get(pk=attempt.intent.order_id)
+    reason = dispute.reason.replace("_", " ").capitalize() or "No reason given"
+    todo = "The bank decides."
+    if dispute.evidence_due_at:
+        todo = f"Answer it at {attempt.get_provider_display()} by {dispute.evidence_due_at:%-d %B %Y}."
+    raise_again(
+        Kind.DISPUTE,
+        subject,
+        detail=f"{reason}. {todo}",
+        account_id=attempt.account_id,
+        order_id=order.pk,
+        payment_id=attempt.intent_id,
+        theirs_minor=dispute.amount_minor,
+        currency=order.currency,
+    )
 
 
 def _tell(attempt: PaymentAttempt, kind: str, actor: dict[str, Any]) -> None:

@@ -176,7 +176,8 @@ def test_what_a_guests_bank_asks_for_back_is_not_refunded(rig_of, square, till, 
     """It would be paid twice; once the dispute is won it may be."""
     monkeypatch.setattr("payments.providers.square.UNDISPUTED", datetime.timedelta(0))
     rig = rig_of(square)
-    payment = rig.paid(till, open_bill(till, scene.takeaway(scene.burger())))
+    bill = open_bill(till, scene.takeaway(scene.burger()))
+    payment = rig.paid(till, bill)
     # The reader's checkout leads to the payment, which is what a bank disputes.
     [paid] = square.peer.seller(f"sandbox-{rig.restaurant_id}").payments
     dispute = square.peer.open_dispute(paid)
@@ -185,8 +186,17 @@ def test_what_a_guests_bank_asks_for_back_is_not_refunded(rig_of, square, till, 
     assert (refused.status_code, refused.json()["code"]) == (409, "payment_disputed")
     assert states(rig) == []
     assert rig.payment(payment["id"]).refund_reserved_minor == 0
+    due = datetime.datetime.fromisoformat(dispute["due_at"])
+    [issue] = boss.get("issues").json()["results"]
+    assert issue["detail"] == f"No knowledge. Answer it at Square by {due:%-d %B %Y}."
+    assert (issue["order_id"], issue["theirs_minor"], issue["currency"]) == (bill["id"], BURGER, "GBP")
+    dispute["state"] = "PROCESSING"
+    look(rig, payment)
+    [issue] = boss.get("issues").json()["results"]
+    assert issue["detail"] == "No knowledge. The bank decides."
     dispute["state"] = "WON"
     look(rig, payment)
+    assert rig.issues() == []
     assert give_back(boss, payment, 500).status_code in (201, 202)
     rig.finish()
     assert rig.audit() == BURGER - 500
