@@ -27,6 +27,7 @@ from payments.models import (
     ReconciliationIssue,
     ReconciliationRun,
 )
+from payments.providers import PROVIDERS
 from payments.providers.base import (
     Outcome,
     ProviderPayout,
@@ -118,7 +119,7 @@ def test_a_provider_that_is_away_is_said_so(house, paid, monkeypatch, restaurant
     def away(*args, **kwargs):
         raise UnknownOutcome("no answer")
 
-    monkeypatch.setattr(type(reconciling.PROVIDERS[house.name]), "list_transactions", away)
+    monkeypatch.setattr(type(PROVIDERS[house.name]), "list_transactions", away)
     out = StringIO()
     with pytest.raises(SystemExit) as end:
         call_command("reconcile_payments", "--restaurant", str(restaurant.pk), "--json", stdout=out)
@@ -353,7 +354,7 @@ def test_a_refund_that_we_gave_up_is_found_and_booked(
 ):
     """It was made, its answer was lost, and for a while the provider did not find it."""
     close(till, bill)
-    provider = type(reconciling.PROVIDERS[house.name])
+    provider = type(PROVIDERS[house.name])
     make = provider.refund
 
     def lost(self, account, request):
@@ -396,7 +397,7 @@ def test_a_refund_that_came_back_is_found(square, till, bill, paid_at_square, ow
 
 def test_what_the_list_leaves_out_is_asked_about_by_name(house, paid, restaurant, dba, monkeypatch):
     make_older(dba, paid)
-    monkeypatch.setattr(type(reconciling.PROVIDERS[house.name]), "list_transactions", lambda *a: iter(()))
+    monkeypatch.setattr(type(PROVIDERS[house.name]), "list_transactions", lambda *a: iter(()))
     counts = reconcile(house)
     assert (counts["matched"], counts["ours_only"]) == (1, 0)
     assert issues(house) == []
@@ -499,7 +500,7 @@ def payouts_say(square, monkeypatch):
             asked.append(since)
             return iter(payouts)
 
-        monkeypatch.setattr(type(reconciling.PROVIDERS["square"]), "list_payouts", listed)
+        monkeypatch.setattr(type(PROVIDERS["square"]), "list_payouts", listed)
         return asked
 
     return say
@@ -627,7 +628,7 @@ def test_one_account_that_fails_does_not_stop_the_others(square, sumup, paid_at_
     def broken(*args):
         raise ValueError("an odd row")
 
-    monkeypatch.setattr(type(reconciling.PROVIDERS["sumup"]), "list_transactions", broken)
+    monkeypatch.setattr(type(PROVIDERS["sumup"]), "list_transactions", broken)
     out = StringIO()
     with pytest.raises(SystemExit) as end:
         call_command("reconcile_payments", "--restaurant", str(square.restaurant.pk), "--json", stdout=out)
