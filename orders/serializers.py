@@ -18,7 +18,7 @@ from restaurants.models import MAX_PRICE_MINOR, ServiceCharge
 
 from .models import BillSplit, Order, OrderItem
 from .pricing import QUANTITY_MAX
-from .services.ordering import ITEMS_MAX
+from .services.lines import ITEMS_MAX
 from .splits import PARTS_MAX
 
 COVERS_MAX = 500

@@ -29,7 +29,7 @@ from .serializers import (
     SplitSerializer,
     VoidSerializer,
 )
-from .services import ordering, splitting
+from .services import opening, ordering, splitting
 
 
 def answer(order: Order, status: int = 200) -> Response:
@@ -56,7 +56,7 @@ class OrderViewSet(RestaurantViewSet):
 
         Answers 200 with the order as it is now where this very order was opened before.
         """
-        order = ordering.open_order(**OpenOrderSerializer.read(request.data), by=request.user)
+        order = opening.open_order(**OpenOrderSerializer.read(request.data), by=request.user)
         return answer(order, status=200 if order.is_repeat else 201)
 
     @extend_schema(responses=OrderSerializer)

@@ -61,7 +61,7 @@ def open_bills(restaurant_ids: list[int]) -> None:
     from accounts.staff import Staff
     from fynlo.tenancy.fields import uuid7
     from fynlo.tenancy.scope import restaurant_scope
-    from orders.services import ordering
+    from orders.services import opening
     from restaurants.models import MenuItem
 
     for restaurant_id in restaurant_ids:
@@ -69,7 +69,7 @@ def open_bills(restaurant_ids: list[int]) -> None:
             member, item = Membership.objects.get(), MenuItem.objects.first()
             by = Staff(restaurant_id, member.pk, member.name, member.role)
             line = {"id": uuid7(), "menu_item_id": item.pk, "quantity": 999, "modifiers": [], "note": ""}
-            ordering.open_order(
+            opening.open_order(
                 id=uuid7(), kind="takeaway", items=[{**line, "seat": None, "course": 1}], by=by
             )
             MenuItem.objects.filter(pk=item.pk).update(price_minor=500)

@@ -23,7 +23,7 @@ from orders.splits import (
     split_evenly,
 )
 
-from .ordering import drop_split, lock_open
+from .bill import drop_split, lock_open
 
 
 @transaction.atomic(savepoint=False)

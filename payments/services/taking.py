@@ -26,7 +26,7 @@ from fynlo.tenancy.fields import uuid7
 from fynlo.tenancy.scope import require_restaurant_id
 from orders.errors import AmountNotDue, OrderNotOpen
 from orders.models import BillPart, Order
-from orders.services import money, ordering
+from orders.services import money, opening
 from orders.services.rows import new_row
 from payments import metrics
 from payments.errors import PaymentIdReused, TenderedTooLittle
@@ -78,7 +78,7 @@ def pay_cash(
         amount = _amount(order, amount_minor, part_id)
         session = drawers.cash_session_for(by) if has_drawers and at is None else None
     if at is not None:
-        ordering.check_import(at, field="paid_at", earliest=order.opened_at, by=by)
+        opening.check_import(at, field="paid_at", earliest=order.opened_at, by=by)
     tendered = amount + tip_minor if tendered_minor is None else tendered_minor
     if tendered < amount + tip_minor:
         wanted = format_money(amount + tip_minor, order.currency)
