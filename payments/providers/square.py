@@ -70,7 +70,7 @@ class SquareProvider:
     """Takes money in one step: an unknown outcome is settled by looking our own id up, or by key.
 
     Square's lists may lag some seconds behind, so a charge that is looked up by our id and not found may
-    appear a moment later; what has been cancelled by its key will not.
+    appear a moment later.
     """
 
     name: ClassVar[str] = "square"
@@ -122,16 +122,20 @@ class SquareProvider:
     def cancel(self, account: Account, ref: str, request: ChargeRequest) -> Snapshot:
         """Void the payment, ask the Terminal to let go, or withdraw the link; then say how it stands.
 
-        A payment without a reference is cancelled by its key, which undoes it if it was made. The
-        Terminal only promises to let go: the answer is PENDING until it did, or the guest was faster.
+        A payment without a reference that is not found is cancelled by its key, which undoes it if it was
+        made after all; not while an answer may be on its way that calls it paid. The Terminal only promises
+        to let go: the answer is PENDING until it did, or the guest was faster.
         """
         with _asking(account) as square:
             if ref.startswith(CHECKOUT) or (not ref and request.method == "card_present"):
                 return _release(square, request, ref)
             if ref.startswith(LINK) or (not ref and request.method == "link"):
                 return _withdraw_link(square, account, request, ref)
-            if ref:
-                return _void(square, request, ref)
+            payment = None if ref else _payment_by_our_id(square, account, request)
+            if ref or payment:
+                return _void(square, request, ref or str(payment and payment.id))
+            if wire.is_in_flight(request.attempt_id):
+                return Snapshot(Outcome.CANCELED)
             return _cancel_by_key(square, account, request)
 
     def refund(self, account: Account, request: RefundRequest) -> RefundSnapshot:

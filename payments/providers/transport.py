@@ -8,6 +8,7 @@ from .errors import CallInsideTransaction
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 20.0
+IN_FLIGHT_SECONDS = 50  # two calls at their longest: after that no answer is on its way any more
 
 
 def refuse_inside_transaction(*args: Any, **kwargs: Any) -> None:

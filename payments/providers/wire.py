@@ -75,6 +75,13 @@ def made_at(row_id: UUID) -> datetime.datetime | None:
     return datetime.datetime.fromtimestamp((row_id.int >> 80) / 1000, datetime.UTC)
 
 
+def is_in_flight(row_id: UUID) -> bool:
+    """Whether what was first asked for a row, or its answer, may still be on its way."""
+    made = made_at(row_id)
+    longest = datetime.timedelta(seconds=transport.IN_FLIGHT_SECONDS)
+    return made is not None and datetime.datetime.now(datetime.UTC) < made + longest
+
+
 def as_uuid(text: object) -> UUID | None:
     """A UUID in its usual spelling, or None."""
     try:

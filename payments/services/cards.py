@@ -67,6 +67,7 @@ from payments.providers.errors import (
     Retryable,
     UnknownOutcome,
 )
+from payments.providers.transport import IN_FLIGHT_SECONDS
 from payments.rows import insert_rows
 
 from . import accounts, settling
@@ -81,7 +82,6 @@ State = PaymentAttempt.State
 Method = PaymentIntent.Method
 
 ANSWER_WAIT_SECONDS = 3.0
-DRIVER_LEASE_SECONDS = 50  # two calls at their longest; then the sweeper takes it over
 RATE_LIMIT_TRIES = 3
 NOT_FOUND_GRACE_SECONDS = 30
 DECISION_AFTER = datetime.timedelta(hours=24)
@@ -485,7 +485,7 @@ def _begin(
         fee_estimated_minor=_share(payment.amount_minor + payment.tip_minor, row.fee_percent)
         + row.fee_fixed_minor,
         created_at=now,
-        next_check_at=now + datetime.timedelta(seconds=DRIVER_LEASE_SECONDS),
+        next_check_at=now + datetime.timedelta(seconds=IN_FLIGHT_SECONDS),
     )
     if n == 1:
         insert_rows([payment])
@@ -593,7 +593,7 @@ def _may_arrive_yet(attempt: PaymentAttempt) -> bool:
 
 
 def _is_young(attempt: PaymentAttempt) -> bool:
-    return timezone.now() < attempt.created_at + datetime.timedelta(seconds=DRIVER_LEASE_SECONDS)
+    return timezone.now() < attempt.created_at + datetime.timedelta(seconds=IN_FLIGHT_SECONDS)
 
 
 def _is_to_be_cancelled(attempt: PaymentAttempt, found: Snapshot) -> bool:

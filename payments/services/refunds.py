@@ -49,6 +49,7 @@ from payments.payloads import refund_payload
 from payments.providers import PROVIDERS
 from payments.providers.base import Account, RefundOutcome, RefundRequest, RefundSnapshot
 from payments.providers.errors import Misconfigured, ProviderError, UnknownOutcome
+from payments.providers.transport import IN_FLIGHT_SECONDS
 from payments.refunding import UNTAXED, RefundedItem, part_of_line, refund_tax_lines
 from restaurants.models import Restaurant
 
@@ -63,7 +64,6 @@ logger = logging.getLogger(__name__)
 State = Refund.State
 Kind = ReconciliationIssue.Kind
 
-DRIVER_LEASE_SECONDS = 50
 PENDING_CHECK_SECONDS = 15 * 60
 # Of the sale's own names for refunds made elsewhere: the same refund gets the same key whoever finds it.
 EXTERNAL = uuid.UUID("5b0f6a52-5a64-5d38-9c0e-6a1f0e7a41d2")
@@ -311,7 +311,7 @@ def _begin(
         idem_key=idem_key(client_key, "r", 1),
         business_date=restaurant.open_business_date(now),
         created_at=now,
-        next_check_at=now + datetime.timedelta(seconds=DRIVER_LEASE_SECONDS),
+        next_check_at=now + datetime.timedelta(seconds=IN_FLIGHT_SECONDS),
     )
     if attempt.account_id is None:  # cash, or their own machine: given back once the till says so
         if refund.drawer_session:

@@ -32,6 +32,7 @@ from payments.models import (
 from payments.payloads import payment_payload
 from payments.providers.base import DisputeSnapshot, Outcome, Snapshot
 from payments.providers.errors import ProviderError
+from payments.providers.transport import IN_FLIGHT_SECONDS
 from payments.tasks import sweep_soon
 
 from .issues import raise_again, raise_issue, resolve_issue
@@ -55,7 +56,7 @@ PATIENCE = {
 UNKNOWN_CHECKS = (5, 15, 60, 300, 1800, 3600)
 WAITING_CHECKS = (4, 4, 4, 4, 8, 8, 15, 15, 30, 60)
 AUTHORIZED_CHECK_SECONDS = 3600
-CAPTURE_LEASE = datetime.timedelta(seconds=50)  # two calls at their longest
+CAPTURE_LEASE = datetime.timedelta(seconds=IN_FLIGHT_SECONDS)
 
 # The attempt's row is read before it is changed, so that the one statement also tells what it was. A tap
 # may be reported for an attempt that was given up before: it took money, so it is captured all the same.

@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from payments.providers.base import Account, ChargeRequest, Outcome, RefundOutcome
+from payments.providers import square as square_module
+from payments.providers import transport
+from payments.providers.base import Account, ChargeRequest, Outcome, RefundOutcome, Snapshot
 from payments.providers.errors import Declined, InvalidRequest, UnknownOutcome
 from payments.providers.square import SquareProvider
 from payments.providers.square_codes import SOFT_CODES
@@ -104,15 +107,43 @@ def test_the_stranger_finds_nothing(
     assert square.fetch(stranger, request).outcome is Outcome.NOT_FOUND
 
 
-def test_cancelling_by_key_undoes_what_was_made(
+def test_what_is_found_when_it_is_to_be_cancelled_was_taken(
     square: SquareProvider, simulator: SquareSimulator, account: Account, charge: Charge
 ) -> None:
     request = charge()
     simulator.faults.next("slow_after")
     with pytest.raises(UnknownOutcome):
         square.execute(account, "", request)
-    assert square.cancel(account, "", request).outcome is Outcome.CANCELED
-    assert square.cancel(account, "", charge()).outcome is Outcome.CANCELED
+    assert square.cancel(account, "", request).outcome is Outcome.SUCCEEDED
+    assert simulator.taken(str(request.attempt_id)) == 1000
+
+
+def test_nothing_is_undone_by_its_key_while_an_answer_may_call_it_paid(
+    square: SquareProvider,
+    simulator: SquareSimulator,
+    account: Account,
+    charge: Charge,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Square's list lags behind: the first look does not find it."""
+    request = charge()
+    square.execute(account, "", request)
+    find = square_module._payment_by_our_id
+    looks: list[str] = []
+
+    def lagging(*asked: Any) -> Any:
+        looks.append("look")
+        return None if len(looks) == 1 else find(*asked)
+
+    monkeypatch.setattr(square_module, "_payment_by_our_id", lagging)
+    assert square.cancel(account, "", request) == Snapshot(Outcome.CANCELED)
+    assert simulator.taken(str(request.attempt_id)) == 1000
+
+    monkeypatch.setattr(transport, "IN_FLIGHT_SECONDS", 0)
+    looks.clear()
+    undone = square.cancel(account, "", request)
+    assert (undone.outcome, undone.provider_ref != "") == (Outcome.CANCELED, True)
+    assert square.cancel(account, "", charge()) == Snapshot(Outcome.CANCELED)
     assert simulator.taken(str(request.attempt_id)) == 0
 
 

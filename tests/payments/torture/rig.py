@@ -10,7 +10,7 @@ import psycopg
 
 from fynlo.tenancy.scope import bind_restaurant, restaurant_scope
 from payments.invariants import broken_invariants
-from payments.models import PaymentAttempt, PaymentIntent, ReconciliationIssue, Refund
+from payments.models import PaymentAttempt, PaymentIntent, ProviderCall, ReconciliationIssue, Refund
 from payments.services import refunds, settling, sweeping
 from tests.client import ApiClient
 from tests.payments.cards.house import Card, SquareHouse, SumupHouse
@@ -130,10 +130,20 @@ class Rig:
     def audit(self) -> int:
         """Both books say the same, and nothing is wrong with ours. Returns what they say."""
         ours, theirs = self.ours(), self.house.taken()
-        assert ours == theirs, f"ours {ours}, theirs {theirs}"
+        assert ours == theirs, f"ours {ours}, theirs {theirs}\n{self.rows()}"
         with restaurant_scope(self.restaurant_id):
             assert broken_invariants() == []
         return ours
+
+    def rows(self) -> str:
+        """What was asked of the vendor and what came of it, to find out whose books are wrong."""
+        with restaurant_scope(self.restaurant_id):
+            attempts = PaymentAttempt.objects.values_list("pk", "provider_ref", "state")
+            given = Refund.objects.values_list("pk", "provider_ref", "state", "amount_minor", "provider_code")
+            calls = ProviderCall.objects.order_by("created_at").values_list(
+                "created_at", "operation", "attempt", "refund", "outcome", "status"
+            )
+            return "\n".join(" ".join(map(str, row)) for row in [*attempts, *given, *calls])
 
     def issues(self) -> list[str]:
         with restaurant_scope(self.restaurant_id):

@@ -8,6 +8,7 @@ from fynlo.tenancy.fields import uuid7
 from fynlo.tenancy.scope import bind_restaurant
 from payments.models import PaymentAttempt
 from payments.providers import PROVIDERS
+from payments.providers.square import SquareProvider
 from payments.providers.stripe import StripeProvider
 from payments.services import cards, settling
 from tests.payments.bills import all_at_once, open_bill, pay
@@ -91,6 +92,40 @@ def test_what_may_be_on_its_way_is_not_over_because_nobody_knows_it(
     rig.house.tap({"id": payment_id})
     rig.finish()
     assert rig.payment(payment_id).state == "paid"  # the guest was faster, and nobody else has paid
+    assert rig.audit() == 1250
+
+
+def charge_a_burger(rig, till, bill, payment_id):
+    """A card typed in at Square, which takes money in one step; then everything comes to its end."""
+    body = {"id": payment_id, "method": "card_online", "source_token": "cnon:card-nonce-ok"}
+    assert till.post(f"orders/{bill['id']}/card-payments", body).status_code in (201, 202)
+    rig.finish()
+
+
+@pytest.mark.parametrize("moment", [("execute", True), ("execute", False)])
+def test_a_cancellation_undoes_nothing_that_an_answer_on_its_way_calls_paid(
+    rig_of, square, till, bill, held_up, moment
+):
+    """Whether Square had it before the waiter gave it up or not: the money is there, and so say our books."""
+    rig, payment_id = rig_of(square), str(uuid7())
+    operation, after = moment
+    held_up(SquareProvider, operation, lambda: till.post(f"payments/{payment_id}/cancel"), after=after)
+    charge_a_burger(rig, till, bill, payment_id)
+    assert rig.payment(payment_id).state == "paid"
+    assert rig.audit() == 1250
+
+
+def test_what_is_settled_while_it_is_being_cancelled_stays_settled(rig_of, square, till, bill, held_up):
+    rig, payment_id = rig_of(square), str(uuid7())
+
+    def look():
+        with bind_restaurant(rig.restaurant_id):
+            cards.check(rig.house.attempt({"id": payment_id}).pk)
+
+    held_up(SquareProvider, "cancel", look)
+    held_up(SquareProvider, "execute", lambda: till.post(f"payments/{payment_id}/cancel"), after=True)
+    charge_a_burger(rig, till, bill, payment_id)
+    assert rig.payment(payment_id).state == "paid"
     assert rig.audit() == 1250
 
 
