@@ -83,7 +83,8 @@ def describe(connection: psycopg.Connection, migrations: dict[str, str], **field
 
 
 def new_id(kind: str, at: datetime.datetime) -> str:
-    return f"{at:%Y%m%dT%H%M%S}Z-{kind}"
+    """Named by the millisecond it began in: a small database is dumped twice in one second."""
+    return f"{at:%Y%m%dT%H%M%S}{at.microsecond // 1000:03}Z-{kind}"
 
 
 def make_draft(folder: Path) -> Path:
