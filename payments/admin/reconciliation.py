@@ -19,7 +19,10 @@ from payments.models import (
     ReconciliationRun,
     Refund,
 )
+from payments.services.cards import decide_payment
 from payments.services.issues import settle_issue
+
+Kind = ReconciliationIssue.Kind
 
 DIFFERENCES = {
     "ours_only": "only in our books",
@@ -55,7 +58,29 @@ class OpenFilter(admin.SimpleListFilter):
         return queryset if self.value() is None else queryset.filter(resolved_at__isnull=self.value() == "1")
 
 
+# What a manager does about each kind. Money is given back at the till, by the payment.
+WHAT_TO_DO = {
+    Kind.OVERPAID: "Give back what is too much, at the till. This then closes by itself.",
+    Kind.AMOUNT_DIFFERS: "Look at both. Ask the guest for what is missing, or give back what is too much.",
+    Kind.OURS_ONLY: "Look for the payment in the provider's dashboard. If it is not there, nobody paid.",
+    Kind.THEIRS_ONLY: "Find the bill and type the payment in at the till, with its reference; or give it "
+    "back in the provider's dashboard.",
+    Kind.BILL_WITHOUT_MONEY: "Find out how the guest paid: nothing can be taken on a bill that is closed.",
+    Kind.UNKNOWN_TOO_LONG: "Look for it in the provider's dashboard, and say below whether it is there.",
+    Kind.FEE_DIFFERS: "Compare with your contract; the percentage expected is the account's.",
+    Kind.REFUND_FAILED: "The guest has not got the money. Give it back once more, at the till.",
+    Kind.EXTERNAL_REFUND: "Make sure that somebody of yours did this. It is in the books already.",
+    Kind.PAYOUT_DIFFERS: "Compare the payout with the provider's dashboard; ask them about the rest.",
+    Kind.DISPUTE: "Answer it in the provider's dashboard, with the receipt. Unanswered, it is lost.",
+    Kind.CASH_WITHOUT_DRAWER: "Find out in which drawer the cash is, and pay it in there.",
+}
+TAKEN = {"yes": "Yes, it is in the provider's dashboard", "no": "No, nothing was taken"}
+
+
 class IssueForm(ServiceForm):
+    """How it was settled; of a payment that nobody knows about also whether the money is there."""
+
+    was_taken = forms.ChoiceField(label="Was it taken?", choices=TAKEN, widget=forms.RadioSelect)
     resolution = forms.CharField(
         label="How it was settled", max_length=300, widget=forms.Textarea(attrs={"rows": 3})
     )
@@ -64,10 +89,26 @@ class IssueForm(ServiceForm):
         model = ReconciliationIssue
         fields = ["resolution"]
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not decides_payment(self.instance):
+            del self.fields["was_taken"]
+
     def call_service(self) -> ReconciliationIssue:
-        return settle_issue(
-            self.instance.pk, resolution=self.cleaned_data["resolution"], by=self.request.staff
+        said, by = self.cleaned_data, self.request.staff
+        if "was_taken" not in said:
+            return settle_issue(self.instance.pk, resolution=said["resolution"], by=by)
+        decide_payment(
+            self.instance.payment_id,
+            was_taken=said["was_taken"] == "yes",
+            reason=said["resolution"],
+            by=by,
         )
+        return ReconciliationIssue.objects.get(pk=self.instance.pk)
+
+
+def decides_payment(issue: ReconciliationIssue | None) -> bool:
+    return issue is not None and issue.kind == Kind.UNKNOWN_TOO_LONG and issue.payment_id is not None
 
 
 @admin.register(ReconciliationIssue)
@@ -81,7 +122,7 @@ class IssueAdmin(ServiceAdmin):
     list_per_page = 50
     ordering = [F("resolved_at").desc(nulls_first=True), "-found_at"]  # what is left to do comes first
     readonly_fields = [
-        *["detail", "order", "its_payment", "its_refund", "account", "ours", "theirs"],
+        *["detail", "what_to_do", "order", "its_payment", "its_refund", "account", "ours", "theirs"],
         *["found_at", "resolved_at", "resolved_by"],
     ]
     actions = None
@@ -94,14 +135,16 @@ class IssueAdmin(ServiceAdmin):
         """What there is to say of this one, and where to say how it was settled."""
         columns = {
             **{"its_payment": "payment_id", "its_refund": "refund_id"},
-            **{"ours": "ours_minor", "theirs": "theirs_minor"},
+            **{"ours": "ours_minor", "theirs": "theirs_minor", "what_to_do": "kind"},
         }
         said = [
             name
             for name in self.readonly_fields
             if getattr(obj, columns.get(name, name), "") not in ("", None)
         ]
-        return [*said, "resolution"]
+        if obj is None or obj.resolved_at is not None:
+            return [*(name for name in said if name != "what_to_do"), "resolution"]
+        return [*said, "was_taken", "resolution"] if decides_payment(obj) else [*said, "resolution"]
 
     def has_change_permission(self, request: Any, obj: Any = None) -> bool:
         is_open = obj is None or obj.resolved_at is None
@@ -120,6 +163,10 @@ class IssueAdmin(ServiceAdmin):
             return format_html("<strong>{}</strong>", issue.get_kind_display())
         return format_html("<strong>{}</strong><br>{}", issue.get_kind_display(), issue.detail)
 
+    @admin.display(description="what to do")
+    def what_to_do(self, issue: ReconciliationIssue) -> str:
+        return WHAT_TO_DO[Kind(issue.kind)]
+
     @admin.display(description="payment")
     def its_payment(self, issue: ReconciliationIssue) -> str:
         payment = issue.payment
@@ -133,11 +180,11 @@ class IssueAdmin(ServiceAdmin):
         total = format_money(refund.amount_minor + refund.tip_minor, refund.intent.order.currency)
         return linked("refund", refund.pk, f"{total}, {refund.reason}")
 
-    @admin.display(description="our books")
+    @admin.display(description="expected")
     def ours(self, issue: ReconciliationIssue) -> str:
         return amount(issue.ours_minor, issue.currency)
 
-    @admin.display(description="the provider")
+    @admin.display(description="found")
     def theirs(self, issue: ReconciliationIssue) -> str:
         return amount(issue.theirs_minor, issue.currency)
 

@@ -266,6 +266,8 @@ def decide_payment(
         is_old = attempt.created_at < timezone.now() - DECISION_AFTER
         if attempt.state not in (State.UNKNOWN, State.CANCEL_PENDING) or not is_old:
             raise NotUnknown
+        kind = ReconciliationIssue.Kind.UNKNOWN_TOO_LONG
+        resolve_issue(kind, f"attempt:{attempt.pk}", f"{by.name}: {reason}"[:300])
         if was_taken:
             taken = Snapshot(
                 Outcome.SUCCEEDED,
@@ -276,8 +278,6 @@ def decide_payment(
             settling.settle(attempt, taken, at=timezone.now(), actor=by.actor)
         else:
             settling.record(attempt.pk, Snapshot(Outcome.CANCELED, code="decided"), actor=by.actor)
-        kind = ReconciliationIssue.Kind.UNKNOWN_TOO_LONG
-        resolve_issue(kind, f"attempt:{attempt.pk}", f"{by.name}: {reason}"[:300])
         payment = _find(payment_id)
         payload = {**payment_payload(payment), "was_taken": was_taken, "reason": reason}
         record_event("payment.decided", payment.pk, payload, actor=by.actor)

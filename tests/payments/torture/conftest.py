@@ -15,14 +15,14 @@ __all__ = ["house", "point_at", "square", "stripe", "sumup"]
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """We wait for a vendor half a second, not twenty."""
-    monkeypatch.setattr(transport, "ANSWER_SECONDS", 0.5)
+    """We wait for a vendor a second, not twenty."""
+    monkeypatch.setattr(transport, "ANSWER_SECONDS", 1)
 
 
 @pytest.fixture
 def rig_of(dba: psycopg.Connection, impatient: None) -> Callable[[Card], Rig]:
     def put_up(house: Card) -> Rig:
-        house.peer.faults.slow_seconds = 1
+        house.peer.faults.slow_seconds = 2
         return Rig(house, dba)
 
     return put_up

@@ -11,7 +11,7 @@ import psycopg
 from fynlo.tenancy.scope import bind_restaurant, restaurant_scope
 from payments.invariants import broken_invariants
 from payments.models import PaymentAttempt, PaymentIntent, ProviderCall, ReconciliationIssue, Refund
-from payments.services import refunds, settling, sweeping
+from payments.services import cards, refunds, settling, sweeping
 from tests.client import ApiClient
 from tests.payments.cards.house import Card, SquareHouse, SumupHouse
 
@@ -168,6 +168,11 @@ class Rig:
     def scope(self) -> Iterator[None]:
         with bind_restaurant(self.restaurant_id):
             yield
+
+    def look(self, payment: dict) -> None:
+        """Ask about a payment, as a webhook or the nightly comparison would."""
+        with self.scope():
+            cards.check(self.house.attempt(payment).pk)
 
     def check_refund(self, refund_id: str | UUID) -> Refund:
         with self.scope():

@@ -12,7 +12,7 @@ from fynlo.tenancy.scope import restaurant_scope
 from payments.models import Refund
 from payments.providers import PROVIDERS
 from payments.providers.base import RefundRequest
-from payments.services import accounts, cards
+from payments.services import accounts
 from tests.client import ApiClient
 from tests.payments.bills import all_at_once, open_bill, pay
 from tests.peers.square import sign_webhook
@@ -51,11 +51,6 @@ def elsewhere(rig, payment, amount: int) -> None:
     PROVIDERS[rig.house.name].refund(account, request)
 
 
-def look(rig, payment) -> None:
-    with rig.scope():
-        cards.check(rig.house.attempt(payment).pk)
-
-
 def states(rig) -> list[str]:
     with restaurant_scope(rig.restaurant_id):
         return sorted(Refund.objects.values_list("state", flat=True))
@@ -73,7 +68,7 @@ def test_equal_refunds_at_once_are_as_many_as_were_asked_for(rig, boss, payment)
     answers = all_at_once(4, lambda n: give_back(boss, payment, 400))
     given = [answer for answer in answers if answer.status_code in (201, 202)]
     rig.finish()
-    look(rig, payment)
+    rig.look(payment)
     rig.finish()
     assert len(given) <= 3
     assert states(rig) == ["succeeded"] * len(given)
@@ -83,7 +78,7 @@ def test_equal_refunds_at_once_are_as_many_as_were_asked_for(rig, boss, payment)
 def test_one_made_elsewhere_is_adopted(rig, boss, payment):
     elsewhere(rig, payment, 200)
     rig._vendor_goes_on()
-    look(rig, payment)
+    rig.look(payment)
     rig.finish()
     assert rig.issues() == ["external_refund"]
     assert rig.audit() == BURGER - 200
@@ -100,7 +95,7 @@ def test_all_was_given_back_elsewhere_before_we_heard(rig, boss, payment):
     rig._vendor_goes_on()
     give_back(boss, payment, 500)
     rig.finish()
-    look(rig, payment)
+    rig.look(payment)
     rig.finish()
     assert rig.audit() == 0
     assert rig.payment(payment["id"]).refunded_minor == BURGER
@@ -115,7 +110,7 @@ def test_the_bank_sends_it_back_after_it_succeeded(rig_of, square, till, scene, 
     with restaurant_scope(rig.restaurant_id):
         ref = Refund.objects.get().provider_ref
     square.peer.bounce_refund(ref)
-    look(rig, payment)
+    rig.look(payment)
     assert states(rig) == ["failed"]
     assert rig.issues() == ["refund_failed"]
     assert rig.audit() == BURGER
@@ -138,7 +133,7 @@ def test_what_was_too_much_is_so_again_when_the_bank_sends_it_back(rig_of, squar
     with restaurant_scope(rig.restaurant_id):
         ref = Refund.objects.get().provider_ref
     square.peer.bounce_refund(ref)
-    look(rig, payment)
+    rig.look(payment)
     assert sorted(rig.issues()) == ["overpaid", "refund_failed"]
     [overpaid] = [each for each in boss.get("issues").json()["results"] if each["about"] == "overpaid"][:1]
     assert (overpaid["ours_minor"], overpaid["theirs_minor"]) == (BURGER, 2 * BURGER)
@@ -181,7 +176,7 @@ def test_what_a_guests_bank_asks_for_back_is_not_refunded(rig_of, square, till, 
     # The reader's checkout leads to the payment, which is what a bank disputes.
     [paid] = square.peer.seller(f"sandbox-{rig.restaurant_id}").payments
     dispute = square.peer.open_dispute(paid)
-    look(rig, payment)
+    rig.look(payment)
     refused = give_back(boss, payment, 500)
     assert (refused.status_code, refused.json()["code"]) == (409, "payment_disputed")
     assert states(rig) == []
@@ -191,11 +186,11 @@ def test_what_a_guests_bank_asks_for_back_is_not_refunded(rig_of, square, till, 
     assert issue["detail"] == f"No knowledge. Answer it at Square by {due:%-d %B %Y}."
     assert (issue["order_id"], issue["theirs_minor"], issue["currency"]) == (bill["id"], BURGER, "GBP")
     dispute["state"] = "PROCESSING"
-    look(rig, payment)
+    rig.look(payment)
     [issue] = boss.get("issues").json()["results"]
     assert issue["detail"] == "No knowledge. The bank decides."
     dispute["state"] = "WON"
-    look(rig, payment)
+    rig.look(payment)
     assert rig.issues() == []
     assert give_back(boss, payment, 500).status_code in (201, 202)
     rig.finish()
@@ -207,10 +202,10 @@ def test_one_made_elsewhere_that_never_arrived_frees_nothing_of_ours(rig_of, squ
     rig = rig_of(square)
     payment = rig.paid(till, open_bill(till, scene.takeaway(scene.burger())))
     elsewhere(rig, payment, 200)
-    look(rig, payment)
+    rig.look(payment)
     assert states(rig) == ["pending"]
     square.peer.settle_refunds(status="FAILED")
-    look(rig, payment)
+    rig.look(payment)
     assert states(rig) == ["failed"]
     assert rig.payment(payment["id"]).refund_reserved_minor == 0
     assert rig.audit() == BURGER

@@ -72,19 +72,12 @@ def test_giving_back_is_right_whatever_breaks(rig, till, bill, operation, mode):
     assert till.get(f"refunds/{answer.json()['id']}").json()["state"] == "succeeded"
     if (rig.house.name, operation, mode) == ("sumup", "refund", "dup"):
         assert rig.house.taken() == BURGER - 600
-        look_again(rig, payment)
+        rig.look(payment)
         assert rig.issues() == ["external_refund"]
         assert rig.audit() == BURGER - 600
     else:
-        look_again(rig, payment)
+        rig.look(payment)
         assert rig.audit() == BURGER - 300
-
-
-def look_again(rig, payment) -> None:
-    """What a webhook about the settled charge, or the nightly comparison, leads to."""
-
-    with rig.scope():
-        cards.check(rig.house.attempt(payment).pk)
 
 
 def test_a_hint_about_a_settled_charge_outlives_a_failed_look(rig, till, bill):
@@ -94,7 +87,7 @@ def test_a_hint_about_a_settled_charge_outlives_a_failed_look(rig, till, bill):
     rig.peer.faults.next("500_before", method="GET")
     with pytest.raises(UnknownOutcome), rig.scope():
         cards.check(rig.house.attempt(payment).pk)
-    look_again(rig, payment)
+    rig.look(payment)
     assert rig.audit() == BURGER
 
 
