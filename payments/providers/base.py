@@ -30,9 +30,6 @@ class Capabilities:
     """What a provider can do. `replay_hours` is how long it remembers an idempotency key."""
 
     two_step: bool = False  # prepare() makes an object that moves no money yet
-    authorize: bool = False  # take now, capture later
-    tip_on_reader: bool = False
-    cancel_by_key: bool = False  # cancel() works without a reference
     application_fee: bool = False
     methods: frozenset[str] = frozenset()
     replay_hours: int = 23

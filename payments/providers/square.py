@@ -75,9 +75,6 @@ class SquareProvider:
 
     name: ClassVar[str] = "square"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        authorize=True,
-        tip_on_reader=True,
-        cancel_by_key=True,
         application_fee=True,
         methods=frozenset({"card_online", "card_present", "link"}),
     )

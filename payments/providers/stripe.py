@@ -45,8 +45,6 @@ class StripeProvider:
     name: ClassVar[str] = "stripe"
     capabilities: ClassVar[Capabilities] = Capabilities(
         two_step=True,
-        authorize=True,
-        tip_on_reader=True,
         application_fee=True,
         methods=frozenset({"card_present", "card_online", "link"}),
         replay_hours=23,

@@ -79,8 +79,6 @@ class SumUpProvider:
 
     name: ClassVar[str] = "sumup"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        tip_on_reader=True,
-        cancel_by_key=True,
         methods=frozenset({"card_online", "card_present", "link"}),
     )
 

@@ -12,8 +12,9 @@ T5   refunds at once, made elsewhere, bounced, of a dispute      payments/tortur
 T6   webhooks early, late, often, forged, of others, dead        payments/cards/test_webhooks.py,
                                                                  test_commands.py,
                                                                  payments/{stripe,square,sumup}/test_webhooks.py
-T7   a tap against its cancellation; a tap much later; a         payments/torture/test_readers_late.py,
-     second tap; a reader that dies                              payments/cards/test_test_terminal.py
+T7   a tap or an answer against its cancellation; a tap much     payments/torture/test_readers_late.py,
+     later; a second tap; a reader that dies; what nobody        test_driver.py, test_deciding.py,
+     knows of after a day                                        payments/cards/test_test_terminal.py
 T8   a vendor away for an hour, or busy (429)                    payments/torture/test_breaker.py
 T9   a key that may be forgotten is not sent again               payments/torture/test_refunds_late.py
 T10  our clock ten minutes wrong                                 payments/torture/test_infrastructure.py
