@@ -15,10 +15,11 @@ from fynlo.tenancy.scope import restaurant_scope
 from payments import books
 from payments.models import PaymentAttempt, Provider, ReconciliationIssue
 from payments.providers.base import Account, ProviderTransaction
+from payments.providers.wire import as_uuid
 from payments.services import payouts, settling
 from payments.services.issues import raise_again, resolve_issue
 
-from .comparison import CLOCKS, Comparison, as_uuid, ask, subject_of, words
+from .comparison import CLOCKS, Comparison, ask, subject_of, words
 
 Kind = ReconciliationIssue.Kind
 State = PaymentAttempt.State

@@ -78,11 +78,3 @@ def words(row: ProviderTransaction) -> str:
 def subject_of(account: Account, row: ProviderTransaction) -> str:
     """What an issue about a transaction of the provider's is one issue by, however often it is found."""
     return f"{row.kind}:{account.id}:{row.provider_ref}"[:160]
-
-
-def as_uuid(text: str) -> UUID | None:
-    """The id in a provider's field that anybody may have written to."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

@@ -11,10 +11,11 @@ from fynlo.tenancy.scope import restaurant_scope
 from payments import books
 from payments.models import PaymentAttempt, PaymentIntent, ReconciliationIssue, Refund
 from payments.providers.base import Account, ProviderTransaction
+from payments.providers.wire import as_uuid
 from payments.services.issues import raise_again, resolve_issue
 from payments.services.refunds import check_refund, load_refund
 
-from .comparison import Comparison, as_uuid, ask, subject_of, words
+from .comparison import Comparison, ask, subject_of, words
 
 Kind = ReconciliationIssue.Kind
 

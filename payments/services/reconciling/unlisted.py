@@ -15,12 +15,13 @@ from payments.models import PaymentAttempt, ReconciliationIssue, Refund
 from payments.providers import PROVIDERS
 from payments.providers.base import ChargeRequest, Outcome
 from payments.providers.errors import InvalidRequest
+from payments.providers.wire import as_uuid
 from payments.services import refunds, settling
 from payments.services.calling import call
 from payments.services.issues import raise_again, resolve_issue
 
 from .charges import look_again_at_money_without_bill
-from .comparison import Comparison, as_uuid
+from .comparison import Comparison
 
 Kind = ReconciliationIssue.Kind
 State = PaymentAttempt.State
