@@ -21,7 +21,7 @@ from fynlo.tenancy.scope import restaurant_scope
 from restaurants.models import Restaurant
 from tests import factories
 from tests.client import ApiClient
-from tests.databases import create_test_database, drop_test_database, only_one_at_a_time, role_url
+from tests.databases import create_test_database, drop_test_database, only_one_at_a_time, use_database
 
 pytest_plugins = ["tests.peers.fixtures"]
 
@@ -35,8 +35,7 @@ def django_db_modify_db_settings() -> None:
 def django_db_setup(django_db_blocker: pytest.FixtureRequest, worker_id: str) -> Iterator[None]:
     """A database of this worker's own, built by the migrator; tests run as fynlo_app, as production does."""
     name = create_test_database(worker_id)
-    connections["default"].settings_dict["NAME"] = name
-    os.environ["DATABASE_URL"] = role_url("app", name)  # for processes that a test starts
+    use_database(name)
     with django_db_blocker.unblock():
         yield
         connections["default"].close()

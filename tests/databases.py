@@ -106,6 +106,31 @@ def only_one_at_a_time() -> Iterator[None]:
         yield
 
 
+def use_database(name: str) -> None:
+    """From here on this process's default connection, and processes that it starts, go to this database."""
+    connection = connections["default"]
+    connection.close()
+    connection.close_pool()
+    connection.settings_dict["NAME"] = name
+    os.environ["DATABASE_URL"] = role_url("app", name)
+
+
+@contextlib.contextmanager
+def database_of_its_own(purpose: str) -> Iterator[str]:
+    """One that no other test has written to, for who verifies all that is in it; used until the end."""
+    outer = str(connections["default"].settings_dict["NAME"])
+    name = create_test_database(purpose)
+    with psycopg.connect(admin_url(name), autocommit=True) as admin:
+        # What this process remembers by a restaurant's id is another restaurant's.
+        admin.execute("ALTER SEQUENCE restaurants_restaurant_id_seq RESTART WITH 1000000")
+    use_database(name)
+    try:
+        yield name
+    finally:
+        use_database(outer)
+        drop_test_database(name)
+
+
 @contextlib.contextmanager
 def database_role(role: str) -> Iterator[None]:
     """Run the body with another login on the default connection, such as the platform console's."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -11,15 +12,17 @@ import pytest
 import yaml
 from celery import Celery
 from django.db import connections
+from django.utils import timezone
 from square import Square
 
 from accounts.models import Role
 from fynlo.tenancy.fields import uuid7
 from fynlo.tenancy.scope import restaurant_scope
-from payments.models import Terminal
+from payments.models import Dispute, Terminal
 from payments.services import accounts
 from restaurants.models import Restaurant
 from tests import factories
+from tests.databases import database_of_its_own
 from tests.kitchen.screen import hear_until, hello, open_socket
 from tests.ops.watch.programs import MONITORING
 from tests.ops.watch.stack import Stack, Till, eventually, stack
@@ -47,8 +50,8 @@ def square() -> Iterator[SquareSimulator]:
 @pytest.fixture(scope="module")
 def live(django_db_setup, tmp_path_factory, square) -> Iterator[Stack]:
     """The stack, after an evening in a restaurant."""
-    database = str(connections["default"].settings_dict["NAME"])
-    with stack(database, tmp_path_factory.mktemp("watch")) as found:
+    where = tmp_path_factory.mktemp("watch")
+    with database_of_its_own("watched") as database, stack(database, where) as found:
         found.start_application(SQUARE_BASE_URL=square.url)
         found.start_watching()
         restaurant = factories.make_restaurant("Watched")
@@ -90,6 +93,15 @@ def sell(live: Stack, square: SquareSimulator, restaurant: Restaurant, token: st
     refunded = till.post(f"payments/{taken['id']}/refunds", refund)
     assert refunded.status_code in (201, 202), refunded.text
     square.settle_refunds()  # which the worker finds out
+    with restaurant_scope(restaurant.pk):  # Square tells of one after an hour at the soonest
+        Dispute.objects.create(
+            attempt_id=house.attempt(taken).pk,
+            provider_ref="dispute",
+            amount_minor=1250,
+            created_at=timezone.now(),
+            evidence_due_at=timezone.now() + timedelta(days=7),
+        )
+    connections.close_all()
     # Money that nobody here asked for, which reconciling finds.
     Square(token=f"sandbox-{restaurant.pk}", base_url=square.url).payments.create(
         source_id="cnon:card-nonce-ok",
