@@ -110,8 +110,8 @@ def use_database(name: str) -> None:
     """From here on this process's default connection, and processes that it starts, go to this database."""
     connection = connections["default"]
     connection.close()
+    connection.settings_dict["NAME"] = name  # first: asking for the pool makes one where none was
     connection.close_pool()
-    connection.settings_dict["NAME"] = name
     os.environ["DATABASE_URL"] = role_url("app", name)
 
 
