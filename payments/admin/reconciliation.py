@@ -137,14 +137,15 @@ class IssueAdmin(ServiceAdmin):
             **{"its_payment": "payment_id", "its_refund": "refund_id"},
             **{"ours": "ours_minor", "theirs": "theirs_minor", "what_to_do": "kind"},
         }
+        is_open = obj is not None and obj.resolved_at is None
         said = [
             name
             for name in self.readonly_fields
             if getattr(obj, columns.get(name, name), "") not in ("", None)
+            and (is_open or name != "what_to_do")
         ]
-        if obj is None or obj.resolved_at is not None:
-            return [*(name for name in said if name != "what_to_do"), "resolution"]
-        return [*said, "was_taken", "resolution"] if decides_payment(obj) else [*said, "resolution"]
+        asked = ["was_taken", "resolution"] if is_open and decides_payment(obj) else ["resolution"]
+        return [*said, *asked]
 
     def has_change_permission(self, request: Any, obj: Any = None) -> bool:
         is_open = obj is None or obj.resolved_at is None

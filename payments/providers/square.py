@@ -128,11 +128,12 @@ class SquareProvider:
                 return _release(square, request, ref)
             if ref.startswith(LINK) or (not ref and request.method == "link"):
                 return _withdraw_link(square, account, request, ref)
-            payment = None if ref else _payment_by_our_id(square, account, request)
-            if ref or payment:
-                return _void(square, request, ref or str(payment and payment.id))
+            if not ref and (payment := _payment_by_our_id(square, account, request)):
+                ref = str(payment.id)
+            if ref:
+                return _void(square, request, ref)
             if wire.is_in_flight(request.attempt_id):
-                return Snapshot(Outcome.CANCELED)
+                return Snapshot(Outcome.CANCELED)  # it is not there yet; whoever asks looks again
             return _cancel_by_key(square, account, request)
 
     def refund(self, account: Account, request: RefundRequest) -> RefundSnapshot:

@@ -460,14 +460,17 @@ def look_at_excess(payment_id: UUID) -> None:
     order = payment.order
     if payment.captured_minor - payment.refunded_minor <= payment.amount_minor:
         resolve_issue(Kind.OVERPAID, f"payment:{payment.pk}", GIVEN_BACK)
-    subject = f"order:{order.pk}"
     if overpaid_minor(order) <= 0:
-        resolve_issue(Kind.OVERPAID, subject, GIVEN_BACK)
-    elif ReconciliationIssue.objects.filter(
-        kind=Kind.OVERPAID, subject=subject, resolution=GIVEN_BACK
-    ).exists():
-        taken = order.captured_minor - order.refunded_minor
-        raise_issue(Kind.OVERPAID, subject, ours_minor=_total(order), theirs_minor=taken)
+        resolve_issue(Kind.OVERPAID, f"order:{order.pk}", GIVEN_BACK)
+    else:
+        raise_again(
+            Kind.OVERPAID,
+            f"order:{order.pk}",
+            ours_minor=_total(order),
+            theirs_minor=order.captured_minor - order.refunded_minor,
+            currency=order.currency,
+            order_id=order.pk,
+        )
 
 
 def overpaid_minor(order: Order) -> int:
@@ -502,10 +505,10 @@ def _adopt_disputes(attempt: PaymentAttempt, disputes: Iterable[DisputeSnapshot]
         if found.status != Dispute.Status.OPEN:
             row.closed_at = row.closed_at or timezone.now()
         row.save(update_fields=["status", "fee_minor", "evidence_due_at", "closed_at"])
-        _call_somebody(attempt, row)
+        _look_at_dispute(attempt, row)
 
 
-def _call_somebody(attempt: PaymentAttempt, dispute: Dispute) -> None:
+def _look_at_dispute(attempt: PaymentAttempt, dispute: Dispute) -> None:
     """A dispute is the restaurant's to answer, at the provider's, until the day it names."""
     subject = f"dispute:{dispute.pk}"
     if dispute.status != Dispute.Status.OPEN:

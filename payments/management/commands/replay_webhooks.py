@@ -32,9 +32,9 @@ class Command(OpsCommand):
 
     def run(self, *, restaurant: int | None, **options: Any) -> Outcome:
         restaurants = reconciling.restaurants_with_accounts()
-        if restaurant is not None and restaurant not in restaurants:
-            raise OpsError(Exit.USAGE, f"There is no restaurant {restaurant} with an account at a provider.")
         if restaurant is not None:
+            if restaurant not in restaurants:
+                raise OpsError(Exit.USAGE, f"There is no restaurant {restaurant} with a payment account.")
             restaurants = [restaurant]
         replayed = sum(self._replay(found, options["event"], options["since"]) for found in restaurants)
         if options["event"] and not replayed:

@@ -102,14 +102,13 @@ def charge_a_burger(rig, till, bill, payment_id):
     rig.finish()
 
 
-@pytest.mark.parametrize("moment", [("execute", True), ("execute", False)])
+@pytest.mark.parametrize("after", [True, False])
 def test_a_cancellation_undoes_nothing_that_an_answer_on_its_way_calls_paid(
-    rig_of, square, till, bill, held_up, moment
+    rig_of, square, till, bill, held_up, after
 ):
     """Whether Square had it before the waiter gave it up or not: the money is there, and so say our books."""
     rig, payment_id = rig_of(square), str(uuid7())
-    operation, after = moment
-    held_up(SquareProvider, operation, lambda: till.post(f"payments/{payment_id}/cancel"), after=after)
+    held_up(SquareProvider, "execute", lambda: till.post(f"payments/{payment_id}/cancel"), after=after)
     charge_a_burger(rig, till, bill, payment_id)
     assert rig.payment(payment_id).state == "paid"
     assert rig.audit() == 1250
